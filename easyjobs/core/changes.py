@@ -1,0 +1,192 @@
+"""What one event wants of the store: a unit of writes, each with its guard, applied wholly or not at all.
+
+The core decides, the store commits: `Store.commit` takes a list of units and answers for each `APPLIED` or a `Stale`
+that carries the rows as they are now. A stale unit never fails its neighbours.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from easyjobs.core.job import Attempt, Job, Lane, Session
+from easyjobs.core.task import TaskSpec
+
+
+class Insert(msgspec.Struct):
+    """A new job. Guards: its `id`, its `key` and its `unique_key` are free.
+
+    A job in state `running` comes already claimed; its session must be live and of `epoch`.
+    """
+
+    job: Job
+    epoch: int = 0
+
+
+class Update(msgspec.Struct):
+    """Set `columns` of `job`'s row and raise its version by one.
+
+    Guard: the row still has `job.version`, and, where `state` leaves running for anything but completed, `job.cancel`:
+    such an outcome was decided with or without a cancel in sight. `past` is kept as a finished attempt.
+    `release` names the counter that gets one back.
+    """
+
+    job: Job
+    columns: dict[str, Any]
+    past: Attempt | None = None
+    release: str | None = None
+
+
+class Delete(msgspec.Struct):
+    """Remove a job with its attempts and logs. Guard: its version."""
+
+    job: Job
+
+
+class FlagCancel(msgspec.Struct):
+    """Note on a running job that `by` wants it to stop. Guard: it runs `attempt`. Raises no version."""
+
+    id: str
+    attempt: int
+    by: str
+
+
+class NoteProgress(msgspec.Struct):
+    """Show how far `attempt` is. Silently nothing when the row has moved on. Raises no version."""
+
+    id: str
+    attempt: int
+    progress: str
+
+
+class AppendLogs(msgspec.Struct):
+    """Keep lines that a job wrote: (attempt, time, level, text). Silently nothing for a job that is gone."""
+
+    id: str
+    lines: list[tuple[int, float, str, str]]
+
+
+class PutSession(msgspec.Struct):
+    """Insert a session, or welcome it again. Guard: it is new, or live with `epoch - 1`."""
+
+    session: Session
+
+
+class Renew(msgspec.Struct):
+    """Move a lease. Guard: the session is live and of `epoch`."""
+
+    id: str
+    epoch: int
+    expires_at: float
+
+
+class LoseSession(msgspec.Struct):
+    """End a session for good. Guard: it is live and of `epoch` (None: of any)."""
+
+    id: str
+    epoch: int | None
+    at: float
+
+
+class PutTask(msgspec.Struct):
+    """Keep what is known of a task, a row for each (queue, name, signature); may be repeated."""
+
+    spec: TaskSpec
+    seen_at: float
+
+
+class PutPause(msgspec.Struct):
+    """Stop giving out jobs of a `queue`, a `task` ("queue:name") or a `worker` (its worker_id). May be repeated."""
+
+    kind: Literal["queue", "task", "worker"]
+    name: str
+    by: str
+    at: float
+
+
+class DropPause(msgspec.Struct):
+    """Undo `PutPause`. May be repeated."""
+
+    kind: Literal["queue", "task", "worker"]
+    name: str
+
+
+Write: TypeAlias = (
+    Insert
+    | Update
+    | Delete
+    | FlagCancel
+    | NoteProgress
+    | AppendLogs
+    | PutSession
+    | Renew
+    | LoseSession
+    | PutTask
+    | PutPause
+    | DropPause
+)
+
+
+class Unit(msgspec.Struct):
+    """The writes of one event, in order; all or none."""
+
+    writes: list[Write]
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """The unit is durable."""
+
+
+class Stale(msgspec.Struct):
+    """The unit changed nothing. `why` names the guard that failed; `jobs` are the rows as they are now.
+
+    `id`, `key`, `unique`: the job that is there already. `version`, `cancel`: the job, or none when it is gone.
+    `session`: it is not live or of another epoch.
+    """
+
+    why: Literal["id", "key", "unique", "version", "cancel", "session"]
+    jobs: list[Job] = []
+
+
+class Broken(msgspec.Struct):
+    """The store could not write this unit, whatever the others: `reason` says what it refused."""
+
+    reason: str
+
+
+Verdict: TypeAlias = Applied | Stale | Broken
+
+APPLIED: Final = Applied()
+
+
+class Offer(msgspec.Struct):
+    """A live session that would take up to `slots` jobs of `lanes`."""
+
+    session: str
+    epoch: int
+    worker: str
+    slots: int
+    lanes: frozenset[Lane]
+
+
+class Claim(msgspec.Struct):
+    """Hand jobs to workers, best first, after the units of the same commit.
+
+    `capacity` bounds lanes by a counter: lane -> (counter's name, most that may run). `tokens` has at least as many
+    fresh random tokens as there are slots in all.
+    """
+
+    offers: list[Offer]
+    tokens: list[str]
+    capacity: dict[Lane, tuple[str, int]] = {}
+
+
+class Committed(msgspec.Struct):
+    """The answer to a commit: a verdict for each unit in order, the jobs that were claimed, in order of urgency, with
+    their new rows, and the lanes in which nothing is ready any more.
+    """
+
+    verdicts: list[Verdict]
+    claimed: list[Job] = []
+    emptied: list[Lane] = []

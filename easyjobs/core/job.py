@@ -1,0 +1,121 @@
+"""A job, its attempts and its sessions as plain rows: what every store keeps and every floor above passes on.
+
+Times are seconds since 1970 UTC as the store's clock tells them. `args`, `kwargs`, `result`, `error` and `progress`
+are JSON text that nobody between the two doors parses again.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from easyjobs.core.states import FINAL, State
+
+
+class Lane(NamedTuple):
+    """Jobs that any one worker can run or not run alike: one task of one queue, judged by one signature."""
+
+    queue: str
+    task: str
+    signature: str
+
+
+class Job(msgspec.Struct):
+    """One call of a task. A store may rely on this order of fields for its columns.
+
+    `seq` is the store's own growing key, set when it is inserted; `version` rises with every change that a store
+    commits to the row, except `cancel` and `progress`, and is the guard of the next one.
+    """
+
+    id: str
+    queue: str
+    task: str
+    signature: str = ""
+    args: str = "[]"
+    kwargs: str = "{}"
+    state: State = "queued"
+    priority: int = 0
+    created_at: float = 0.0
+    run_at: float = 0.0
+    max_attempts: int = 1
+    seq: int = 0
+    version: int = 0
+    attempt: int = 0  # number of the last attempt that began; never lowered, never reused
+    failures: int = 0  # attempts that ended in an error: the retry budget
+    crashes: int = 0  # attempts whose worker died
+    token: str | None = None  # of the attempt that is running
+    session: str | None = None  # that holds the attempt that is running
+    worker: str | None = None  # name of the last worker, for people
+    started_at: float | None = None  # of the last attempt
+    finished_at: float | None = None
+    result: str | None = None
+    error: str | None = None  # {type, message, traceback} of the last failure
+    progress: str | None = None  # {value, note}
+    cancel: str | None = None  # who asked a running job to stop; raises no version
+    timeout: float | None = None  # seconds an attempt may take
+    deadline: float | None = None  # must have started by then
+    parent: str | None = None  # id of the job that made this one
+    retry_of: str | None = None  # id of the job that this one repeats
+    run: str | None = None
+    key: str | None = None  # the caller's idempotency key
+    body: str | None = None  # hash of what came with the key
+    unique_key: str | None = None  # at most one job that is not final has it
+    holds: str | None = None  # name of the counter charged while it runs
+
+    @property
+    def lane(self) -> Lane:
+        """The lane in which it waits."""
+        return Lane(self.queue, self.task, self.signature)
+
+    @property
+    def final(self) -> bool:
+        """Whether it has ended for good."""
+        return self.state in FINAL
+
+
+AttemptEnd = Literal["completed", "failed", "cancelled", "returned", "crashed"]
+
+
+class Attempt(msgspec.Struct):
+    """One execution of a job that has ended, or the one on its row. `end` is None while it runs."""
+
+    job: str
+    attempt: int
+    worker: str | None
+    started_at: float | None
+    finished_at: float | None
+    end: AttemptEnd | None
+    error: str | None = None
+
+
+class LogLine(msgspec.Struct):
+    """One line a task wrote. `n` grows by one for each line of a job and is the cursor of its reader."""
+
+    n: int
+    attempt: int
+    at: float
+    level: str
+    text: str
+
+
+class Session(msgspec.Struct):
+    """One worker process as the manager knows it, across reconnects.
+
+    `lost` is final. `epoch` rises with every welcome; what was said under an older one is stale.
+    """
+
+    id: str
+    worker_id: str
+    name: str
+    host: str
+    epoch: int
+    state: Literal["live", "lost"]
+    started_at: float
+    expires_at: float
+    queues: str = "[]"  # JSON list
+    slots: int = 0
+    embedded: str | None = None  # id of the manager process it lives and dies with
+    ended_at: float | None = None
+    pid: int | None = None
+    version: str = ""

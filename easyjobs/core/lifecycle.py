@@ -1,0 +1,199 @@
+"""The one function that moves a job: `advance(job, event, ...)` says what an event does to a row, and changes nothing.
+
+The caller turns the `Step` into a `changes.Update` (guarded by the version that was read), commits it, and only then
+tells anybody.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from easyjobs.core import retry
+from easyjobs.core.events import (
+    CancelForced,
+    CancelRequested,
+    Completed,
+    DeadlinePassed,
+    Event,
+    Failed,
+    FoundUnreadable,
+    HandedBack,
+    NeverStarted,
+    Stopped,
+    WorkerDied,
+)
+from easyjobs.core.job import Attempt, AttemptEnd, Job
+from easyjobs.core.states import CANCELLED, COMPLETED, FAILED, FINAL, QUEUED, RETRY, RUNNING, SKIPPED, State, allowed
+from easyjobs.core.task import Options
+from easyjobs.errors import IllegalTransition
+
+DEFAULT_OPTIONS: Final = Options()
+
+
+class Step(msgspec.Struct):
+    """A move: the columns that change (always with `state`), and the attempt that it ends, if it is not on the row
+    any more. `release` says that the counter the job held gets one back."""
+
+    columns: dict[str, Any]
+    past: Attempt | None = None
+    release: bool = False
+
+    @property
+    def state(self) -> State:
+        """Where the job goes."""
+        state: State = self.columns["state"]
+        return state
+
+
+class Flag(msgspec.Struct):
+    """No move: a running job gets the cancel flag, and its worker is told."""
+
+    by: str
+
+
+class Ignored(msgspec.Struct):
+    """No move. `duplicate`: this very outcome is recorded already. `stale`: it speaks of another attempt.
+    `settled`: the job has ended, or needs nothing."""
+
+    why: Literal["duplicate", "stale", "settled"]
+
+
+Decision: TypeAlias = Step | Flag | Ignored
+
+
+def advance(job: Job, event: Event, now: float, options: Options = DEFAULT_OPTIONS, jitter: float = 1.0) -> Decision:
+    """What `event` does to `job` at `now`.
+
+    :param options: of the job's task, for its retries; `jitter`: 0 to 1, where in its spread a delay falls.
+    :raises IllegalTransition: the rules below and the table disagree: a bug.
+    """
+    decision = _DECIDE[type(event)](job, event, now, options, jitter)
+    if type(decision) is Step and not allowed(job.state, decision.state):
+        raise IllegalTransition(f"{job.state} -> {decision.state} by {type(event).__name__} of job {job.id}")
+    return decision
+
+
+def _spoken(job: Job, attempt: int, token: str) -> Ignored | None:
+    """None when the word is of the attempt that runs now: same attempt, same token."""
+    if job.state == RUNNING and job.attempt == attempt and job.token == token:
+        return None
+    if job.attempt == attempt and job.token == token:
+        return Ignored("duplicate")  # the token stays on the row only where the worker's own word was recorded
+    return Ignored("stale")
+
+
+def _completed(job: Job, event: Completed, now: float, options: Options, jitter: float) -> Decision:
+    refusal = _spoken(job, event.attempt, event.token)
+    if refusal is not None:
+        return refusal
+    columns = {"state": COMPLETED, "finished_at": now, "result": event.result}
+    return Step(columns, release=job.holds is not None)
+
+
+def _failed(job: Job, event: Failed, now: float, options: Options, jitter: float) -> Decision:
+    refusal = _spoken(job, event.attempt, event.token)
+    if refusal is not None:
+        return refusal
+    if job.cancel is not None:
+        return _ended(job, CANCELLED, now, error=event.error)
+    failures = job.failures + 1
+    if event.final or not retry.may_retry(failures, job.max_attempts):
+        return _ended(job, FAILED, now, error=event.error, failures=failures)
+    wait = event.delay if event.delay is not None else retry.delay(failures, options, jitter)
+    return _again(
+        job, RETRY, now, "failed", event.error, run_at=now + wait, failures=failures, error=event.error, token=job.token
+    )
+
+
+def _stopped(job: Job, event: Stopped, now: float, options: Options, jitter: float) -> Decision:
+    return _spoken(job, event.attempt, event.token) or _ended(job, CANCELLED, now)
+
+
+def _handed_back(job: Job, event: HandedBack | NeverStarted, now: float, options: Options, jitter: float) -> Decision:
+    refusal = _spoken(job, event.attempt, event.token)
+    if refusal is not None:
+        return refusal
+    if job.cancel is not None:
+        return _ended(job, CANCELLED, now)
+    return _again(job, QUEUED, now, "returned", None, token=None)
+
+
+def _worker_died(job: Job, event: WorkerDied, now: float, options: Options, jitter: float) -> Decision:
+    refusal = _spoken(job, event.attempt, event.token)
+    if refusal is not None:
+        return refusal
+    crashes = job.crashes + 1
+    if job.cancel is not None:
+        return _ended(job, CANCELLED, now, crashes=crashes, token=None)
+    error = _error("WorkerDied", event.reason)
+    if options.retry_policy == "never" or crashes >= retry.MAX_CRASHES:
+        return _ended(job, FAILED, now, crashes=crashes, error=error, token=None)
+    return _again(job, QUEUED, now, "crashed", error, crashes=crashes, token=None)
+
+
+def _cancel_requested(job: Job, event: CancelRequested, now: float, options: Options, jitter: float) -> Decision:
+    if job.state in FINAL:
+        return Ignored("settled")
+    if job.state == RUNNING:
+        return Flag(event.by) if job.cancel is None else Ignored("settled")
+    return _ended(job, CANCELLED, now, cancel=event.by)
+
+
+def _cancel_forced(job: Job, event: CancelForced, now: float, options: Options, jitter: float) -> Decision:
+    if job.state in FINAL:
+        return Ignored("settled")
+    return _ended(job, CANCELLED, now, cancel=job.cancel or event.by, token=None)
+
+
+def _deadline_passed(job: Job, event: DeadlinePassed, now: float, options: Options, jitter: float) -> Decision:
+    if job.state in FINAL or job.state == RUNNING or job.deadline is None or now < job.deadline:
+        return Ignored("settled")
+    return _ended(job, SKIPPED, now, error=_error("StartDeadlinePassed", "no worker began it in time"))
+
+
+def _found_unreadable(job: Job, event: FoundUnreadable, now: float, options: Options, jitter: float) -> Decision:
+    if job.state in FINAL:
+        return Ignored("settled")
+    return _ended(job, FAILED, now, error=_error("Unreadable", event.reason))
+
+
+def _ended(job: Job, state: State, now: float, **columns: Any) -> Step:
+    """The job is over; its last attempt stays on the row."""
+    columns.update(state=state, finished_at=now)
+    return Step(columns, release=job.holds is not None and job.state == RUNNING)
+
+
+def _again(
+    job: Job, state: State, now: float, end: AttemptEnd, attempt_error: str | None, run_at: float | None = None, **columns: Any
+) -> Step:
+    """The job goes back among those that wait for a worker, and the attempt into the history."""
+    past = Attempt(job.id, job.attempt, job.worker, job.started_at, now, end, attempt_error)
+    columns.update(
+        state=state,
+        run_at=job.run_at if run_at is None else run_at,
+        session=None,
+        started_at=None,
+        progress=None,
+        holds=None,
+    )
+    return Step(columns, past, release=job.holds is not None)
+
+
+def _error(kind: str, message: str) -> str:
+    return msgspec.json.encode({"type": kind, "message": message, "traceback": ""}).decode()
+
+
+_DECIDE: Final[dict[type, Any]] = {
+    Completed: _completed,
+    Failed: _failed,
+    Stopped: _stopped,
+    HandedBack: _handed_back,
+    NeverStarted: _handed_back,
+    WorkerDied: _worker_died,
+    CancelRequested: _cancel_requested,
+    CancelForced: _cancel_forced,
+    DeadlinePassed: _deadline_passed,
+    FoundUnreadable: _found_unreadable,
+}

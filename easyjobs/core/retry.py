@@ -1,0 +1,31 @@
+"""Again? And when? The retry budget and the delays between attempts."""
+
+from __future__ import annotations
+
+from easyjobs.core.task import Options
+
+BASE_DELAY = 2.0  # seconds before the first repetition
+LONGEST_DELAY = 3600.0
+MAX_CRASHES = 3
+
+
+def may_retry(failures: int, max_attempts: int) -> bool:
+    """Whether a job that has failed `failures` times runs again; `max_attempts` 0 means always."""
+    return max_attempts == 0 or failures < max_attempts
+
+
+def delay(failures: int, options: Options, jitter: float) -> float:
+    """Seconds until the next attempt after the `failures`-th failure (from 1).
+
+    `min(1 h, 2 s * 2^(failures - 1))` spread over its upper half by `jitter` (0 to 1), unless the task has a
+    `retry_delay` (then exactly that, times `backoff` for each further failure if it has one).
+    """
+    if options.retry_delay is not None:
+        return min(LONGEST_DELAY, _grown(options.retry_delay, options.backoff or 1.0, failures))
+    longest = min(LONGEST_DELAY, _grown(BASE_DELAY, options.backoff or 2.0, failures))
+    return longest * (0.5 + 0.5 * jitter)
+
+
+def _grown(first: float, factor: float, failures: int) -> float:
+    # 2.0 ** 1100 raises OverflowError; `retry_always` gets there in six weeks
+    return first * factor ** min(failures - 1, 64)

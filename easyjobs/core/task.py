@@ -1,0 +1,64 @@
+"""What the manager knows of a task: its names, its parameters, its options. No code of it ever comes here."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+import msgspec
+
+from easyjobs.core.job import Lane
+from easyjobs.core.signature import Signature
+
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
+
+RetryPolicy = Literal["retry_once", "retry_always", "never"]
+
+
+def is_name(text: str) -> bool:
+    """Whether `text` may name a queue or a task: 1 to 128 of `A-Z a-z 0-9 _ . -`, and not `.` or `..`."""
+    return NAME.match(text) is not None and text.strip(".") != ""
+
+
+class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=False):
+    """How the jobs of a task are run. Seconds where it is a time.
+
+    `retries` counts the runs after the first; None leaves it to `retry_policy`. `unique` is True, or the names of the
+    parameters that must be equal.
+    """
+
+    retries: int | None = None
+    retry_policy: RetryPolicy = "retry_once"
+    retry_delay: float | None = None
+    backoff: float | None = None  # factor between delays; 1 keeps them equal
+    no_retry_on: tuple[str, ...] = ()  # names of exception classes
+    timeout: float | None = None
+    start_deadline: float | None = None
+    priority: int = 0
+    concurrency: int | None = None  # jobs of the task that may run at once, over all workers
+    unique: bool | tuple[str, ...] = False
+    exclusive: bool = False
+
+
+class TaskSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A task as a worker registers it and the manager keeps it."""
+
+    queue: str
+    name: str
+    signature: Signature
+    options: Options = Options()
+    doc: str = ""
+    kind: Literal["async", "thread"] = "async"
+    meta: dict[str, Any] = {}
+
+    @property
+    def lane(self) -> Lane:
+        """The lane of its jobs."""
+        return Lane(self.queue, self.name, self.signature.hash)
+
+    @property
+    def max_attempts(self) -> int:
+        """How many failures end a job: `retries` + 1, else by policy (0: no end)."""
+        if self.options.retries is not None:
+            return self.options.retries + 1
+        return {"retry_once": 2, "retry_always": 0, "never": 1}[self.options.retry_policy]

@@ -1,0 +1,158 @@
+"""The contract of a store: durable rows behind one interface. The memory store is its executable specification, and
+`easyjobs.testing.conformance` proves every other one equal to it.
+
+A store decides nothing about jobs but three things that must be atomic where the rows are: which jobs a claim takes,
+which edge releases a follower, and whether a bounded counter has room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+
+from easyjobs.core.changes import Claim, Committed, Unit
+from easyjobs.core.job import Attempt, Job, Lane, LogLine, Session
+from easyjobs.core.states import State
+from easyjobs.core.task import TaskSpec
+
+
+class JobQuery(msgspec.Struct, frozen=True):
+    """Which jobs to list, newest first. None leaves a filter out.
+
+    `text` is looked for, as it stands, in the id, task, arguments, error and worker. `since` and `until` bound
+    `created_at` (from, inclusive; to, exclusive). `before` is the `seq` the page begins below.
+    """
+
+    queue: str | None = None
+    task: str | None = None
+    state: State | None = None
+    worker: str | None = None
+    run: str | None = None
+    parent: str | None = None
+    text: str | None = None
+    since: float | None = None
+    until: float | None = None
+    before: int | None = None
+    limit: int = 50
+
+
+class Page(msgspec.Struct):
+    """Jobs, newest first; `next` is the `before` of the page that follows, None on the last one."""
+
+    items: list[Job]
+    next: int | None
+
+
+class Count(NamedTuple):
+    """How many jobs of a task are in a state."""
+
+    queue: str
+    task: str
+    state: State
+    jobs: int
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """What is paused, by whom, since when."""
+
+    kind: Literal["queue", "task", "worker"]
+    name: str
+    by: str
+    at: float
+
+
+class KnownTask(msgspec.Struct, frozen=True):
+    """A task as the store keeps it: `seen_at` is when a worker last registered it."""
+
+    spec: TaskSpec
+    seen_at: float
+
+
+class Retention(msgspec.Struct, frozen=True):
+    """How long jobs that have ended are kept, in seconds since they ended."""
+
+    completed: float = 7 * 86400.0
+    others: float = 30 * 86400.0
+
+
+class Store(Protocol):
+    """Durable state. All methods may be called from one event loop only; `commit` and `promote` never run two at once.
+
+    Every method raises `StoreUnavailable`, `StoreFull` or `StoreCorrupt` (errors.py) for what befalls the store as a
+    whole; a unit that cannot be written alone is answered `Broken`.
+    """
+
+    single_manager: bool
+    """Whether this process is the only one that claims: then nothing appears in it behind the manager's back."""
+
+    async def open(self) -> None:
+        """Create or migrate the tables, take the manager's lock, check the file. Once, before all else.
+
+        :raises StoreLocked: another manager has it. StoreCorrupt: damaged, or of a newer version.
+        """
+
+    async def close(self) -> None:
+        """Give up the lock and all connections. May be called twice."""
+
+    def now(self) -> float:
+        """Seconds since 1970 by the store's clock; never goes backward within one process."""
+
+    async def commit(self, units: Sequence[Unit], claim: Claim | None = None) -> Committed:
+        """Write all units and then the claim in one durable transaction.
+
+        When it returns, what it answers is on disk. When it raises, nothing was written, unless the error says that
+        the outcome is unknown (`StoreUnavailable`); then each unit may be committed again, its guards see to the rest.
+
+        Units apply in order, each seeing what those before it wrote; a stale one changes nothing and harms no other.
+        The claim takes ready jobs (`queued` or `retry`, run_at come) of the offers' lanes, most urgent first
+        (`placement.urgency`), gives them to offers as `placement.place` says, within its `capacity` counters, and
+        moves each to `running`: attempt + 1, version + 1, started_at now, its token, session and worker, progress
+        empty, `holds` the counter it charged. Offers of sessions that are not live, or of another epoch, are passed over.
+        """
+
+    async def promote(self, limit: int) -> list[Lane]:
+        """Make up to `limit` jobs ready whose `run_at` has come; their lanes. Call again while it gives `limit` lanes."""
+
+    async def next_due(self) -> float | None:
+        """The earliest `run_at` among jobs that `promote` has not made ready; None when there is none."""
+
+    async def overdue(self, limit: int) -> list[Job]:
+        """Up to `limit` jobs that have not started although their `deadline` has passed."""
+
+    async def jobs(self, ids: Sequence[str]) -> dict[str, Job]:
+        """Those of the jobs that exist, by id, as last committed."""
+
+    async def find(self, query: JobQuery) -> Page:
+        """One page of jobs."""
+
+    async def running(self) -> list[Job]:
+        """All jobs in state `running`."""
+
+    async def lanes(self) -> list[Lane]:
+        """The lanes in which a job is ready."""
+
+    async def counts(self) -> list[Count]:
+        """How many live jobs (not final) there are, by queue, task and state."""
+
+    async def totals(self) -> dict[State, int]:
+        """How many jobs of each state are stored."""
+
+    async def attempts(self, id: str) -> list[Attempt]:
+        """Finished attempts of a job that are no longer on its row, oldest first."""
+
+    async def logs(self, id: str, after: int = 0, limit: int = 1000) -> list[LogLine]:
+        """Lines of a job with `n` > `after`, oldest first."""
+
+    async def sessions(self, lost_since: float | None = None) -> list[Session]:
+        """The live sessions, and, if asked, those that were lost after `lost_since`."""
+
+    async def tasks(self) -> list[KnownTask]:
+        """All tasks ever registered, one for each signature."""
+
+    async def pauses(self) -> list[Pause]:
+        """All that is paused."""
+
+    async def prune(self, retention: Retention, limit: int) -> int:
+        """Remove up to `limit` jobs that ended too long ago, with their attempts and logs; how many it removed."""
