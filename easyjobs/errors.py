@@ -1,34 +1,34 @@
 """Every exception of easyjobs, on one page. This module imports nothing of the package.
 
-    EasyJobsError
-    ├── ConfigurationError          a setting or an argument of a constructor is wrong; says which and what to do
-    ├── RegistrationError           a task cannot be declared as written
-    ├── Refused                     the manager said no; carries an HTTP status and a reason
-    │   ├── NotFound                404  no such task, queue, job, worker or schedule
-    │   ├── BadRequest              400  a request that cannot be read (not JSON, too deep, a mutated cursor)
-    │   ├── ArgumentsRefused        422  arguments do not bind; `errors` says where and why
-    │   ├── Unprocessable           422  any other value outside its range
-    │   ├── Conflict                409  the job's state does not allow it
-    │   ├── TooLarge                413  over a limit; says the limit
-    │   ├── TooMany                 429  the queue is full
-    │   ├── Unauthorized            401  no credential, or a wrong one
-    │   ├── Forbidden               403  a foreign origin
-    │   ├── Unavailable             503  the store did not answer, or the outcome of a commit is unknown
-    │   └── StorageFull             507  the disk is full
-    ├── JobFailed                   a job that was awaited failed; carries its error
-    │   └── JobCancelled            … or was cancelled or skipped
-    ├── WaitTimeout                 a wait ended before the job did (the job goes on)
-    ├── ConnectionLost              no manager is reachable
-    ├── ProtocolError               the other side broke docs/protocol.md
-    ├── IllegalTransition           a bug: an event that the table in core/states.py does not allow
-    ├── StoreError                  durable state failed
-    │   ├── StoreLocked             another manager holds this store
-    │   ├── StoreCorrupt            the store failed its check at start, or a newer version wrote it
-    │   ├── StoreFull               no space left
-    │   └── StoreUnavailable        it cannot be reached now
-    └── Signals, raised by tasks
-        ├── Retry(delay)            run me again, in `delay` seconds (None: by the task's backoff)
-        └── NoRetry                 do not run me again
+EasyJobsError
+├── ConfigurationError          a setting or an argument of a constructor is wrong; says which and what to do
+├── RegistrationError           a task cannot be declared as written
+├── Refused                     the manager said no; carries an HTTP status and a reason
+│   ├── NotFound                404  no such task, queue, job, worker or schedule
+│   ├── BadRequest              400  a request that cannot be read (not JSON, too deep, a mutated cursor)
+│   ├── ArgumentsRefused        422  arguments do not bind; `errors` says where and why
+│   ├── Unprocessable           422  any other value outside its range
+│   ├── Conflict                409  the job's state does not allow it
+│   ├── TooLarge                413  over a limit; says the limit
+│   ├── TooMany                 429  the queue is full
+│   ├── Unauthorized            401  no credential, or a wrong one
+│   ├── Forbidden               403  a foreign origin
+│   ├── Unavailable             503  the store did not answer, or the outcome of a commit is unknown
+│   └── StorageFull             507  the disk is full
+├── JobFailed                   a job that was awaited failed; carries its error
+│   └── JobCancelled            … or was cancelled or skipped
+├── WaitTimeout                 a wait ended before the job did (the job goes on)
+├── ConnectionLost              no manager is reachable
+├── ProtocolError               the other side broke docs/protocol.md
+├── IllegalTransition           a bug: an event that the table in core/states.py does not allow
+├── StoreError                  durable state failed
+│   ├── StoreLocked             another manager holds this store
+│   ├── StoreCorrupt            the store failed its check at start, or a newer version wrote it
+│   ├── StoreFull               no space left
+│   └── StoreUnavailable        it cannot be reached now
+└── Signals, raised by tasks
+├── Retry(delay)            run me again, in `delay` seconds (None: by the task's backoff)
+└── NoRetry                 do not run me again
 """
 
 from __future__ import annotations

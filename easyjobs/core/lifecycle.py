@@ -6,6 +6,7 @@ tells anybody.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -34,7 +35,8 @@ DEFAULT_OPTIONS: Final = Options()
 
 class Step(msgspec.Struct):
     """A move: the columns that change (always with `state`), and the attempt that it ends, if it is not on the row
-    any more. `release` says that the counter the job held gets one back."""
+    any more. `release` says that the counter the job held gets one back.
+    """
 
     columns: dict[str, Any]
     past: Attempt | None = None
@@ -55,7 +57,8 @@ class Flag(msgspec.Struct):
 
 class Ignored(msgspec.Struct):
     """No move. `duplicate`: this very outcome is recorded already. `stale`: it speaks of another attempt.
-    `settled`: the job has ended, or needs nothing."""
+    `settled`: the job has ended, or needs nothing.
+    """
 
     why: Literal["duplicate", "stale", "settled"]
 
@@ -166,7 +169,13 @@ def _ended(job: Job, state: State, now: float, **columns: Any) -> Step:
 
 
 def _again(
-    job: Job, state: State, now: float, end: AttemptEnd, attempt_error: str | None, run_at: float | None = None, **columns: Any
+    job: Job,
+    state: State,
+    now: float,
+    end: AttemptEnd,
+    attempt_error: str | None,
+    run_at: float | None = None,
+    **columns: Any,
 ) -> Step:
     """The job goes back among those that wait for a worker, and the attempt into the history."""
     past = Attempt(job.id, job.attempt, job.worker, job.started_at, now, end, attempt_error)
@@ -185,7 +194,7 @@ def _error(kind: str, message: str) -> str:
     return msgspec.json.encode({"type": kind, "message": message, "traceback": ""}).decode()
 
 
-_DECIDE: Final[dict[type, Any]] = {
+_DECIDE: Final[dict[type[Event], Callable[..., Decision]]] = {
     Completed: _completed,
     Failed: _failed,
     Stopped: _stopped,

@@ -13,7 +13,9 @@ def urgency(job: Job) -> tuple[int, int]:
     return (-job.priority, job.seq)
 
 
-def place(jobs: Iterable[Job], offers: Sequence[Offer], room: Mapping[Lane, int] | None = None) -> list[tuple[Job, Offer]]:
+def place(
+    jobs: Iterable[Job], offers: Sequence[Offer], room: Mapping[Lane, int] | None = None
+) -> list[tuple[Job, Offer]]:
     """Pairs of a job and the offer that takes it, most urgent first; jobs for which no slot is left stay out.
 
     :param jobs: in order of `urgency`.

@@ -1,7 +1,7 @@
-"""What manager, worker, client and child say to each other: docs/protocol.md is generated from these and their docstrings.
+"""What manager, worker, client and child say to each other; docs/protocol.md is generated from these docstrings.
 
-A frame is a JSON array of messages; each message is an object whose `t` names it. `args`, `kwargs` and `result` stay raw
-JSON from door to door. Unknown fields are ignored, unknown messages refused.
+A frame is a JSON array of messages; each message is an object whose `t` names it. `args`, `kwargs` and `result` stay
+raw JSON from door to door. Unknown fields are ignored, unknown messages refused.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class Ended(msgspec.Struct, omit_defaults=True):
 
 class Verdict(msgspec.Struct, array_like=True, frozen=True):
     """What to do with a held attempt after a reconnect: keep it, abandon it (it is another's, or over), or done (its
-    outcome is recorded)."""
+    outcome is recorded).
+    """
 
     job: str
     attempt: int
@@ -181,7 +182,7 @@ class Log(msgspec.Struct, tag_field="t", tag="log"):
 
 
 class Heartbeat(msgspec.Struct, tag_field="t", tag="heartbeat", omit_defaults=True):
-    """I live and hold these; `blocked` names the task that blocks the worker's loop. Repeats the lease of exactly those."""
+    """I live and hold these; `blocked` names the task that blocks the worker's loop. Renews the lease of just those."""
 
     held: list[Held] = []
     blocked: str | None = None
@@ -318,16 +319,5 @@ FromPeer: TypeAlias = (
     | Ping
 )
 FromManager: TypeAlias = (
-    Welcome
-    | Assign
-    | Ack
-    | Accepted
-    | Refusal
-    | Result
-    | Cancel
-    | Withdraw
-    | PauseWork
-    | ResumeWork
-    | Drain
-    | Ping
+    Welcome | Assign | Ack | Accepted | Refusal | Result | Cancel | Withdraw | PauseWork | ResumeWork | Drain | Ping
 )

@@ -109,11 +109,12 @@ class Store(Protocol):
         The claim takes ready jobs (`queued` or `retry`, run_at come) of the offers' lanes, most urgent first
         (`placement.urgency`), gives them to offers as `placement.place` says, within its `capacity` counters, and
         moves each to `running`: attempt + 1, version + 1, started_at now, its token, session and worker, progress
-        empty, `holds` the counter it charged. Offers of sessions that are not live, or of another epoch, are passed over.
+        empty, `holds` the counter it charged. Offers of sessions that are not live, or of another epoch, are passed
+        over.
         """
 
     async def promote(self, limit: int) -> list[Lane]:
-        """Make up to `limit` jobs ready whose `run_at` has come; their lanes. Call again while it gives `limit` lanes."""
+        """Make up to `limit` jobs ready whose `run_at` has come; their lanes. Call again while it gives `limit`."""
 
     async def next_due(self) -> float | None:
         """The earliest `run_at` among jobs that `promote` has not made ready; None when there is none."""

@@ -39,7 +39,8 @@ class Caller(Protocol):
     async def result(self, id: str, timeout: float | None = None) -> Any:
         """The result of a job, when it has ended. May be called again.
 
-        :raises JobFailed, JobCancelled: it ended otherwise. WaitTimeout: `timeout` seconds passed. NotFound: no such job.
+        :raises JobFailed, JobCancelled: it ended otherwise. WaitTimeout: `timeout` seconds passed. NotFound: no such
+            job.
         """
 
     async def cancel(self, id: str) -> None:

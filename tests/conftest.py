@@ -1,0 +1,54 @@
+"""What all tests share.
+
+- `async def` tests run each in an event loop of its own (`asyncio.run`); fixtures are plain functions or generators.
+- `--seeds N` says how many seeds a simulation runs; tests read it through the `seeds` fixture.
+- What was skipped or left out is printed at the end, with its reason: a green run must not hide what it did not see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections import Counter
+from typing import Any
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seeds", type=int, default=200, metavar="N", help="how many seeds each simulation runs")
+
+
+@pytest.fixture(scope="session")
+def seeds(pytestconfig: pytest.Config) -> int:
+    """How many seeds a simulation runs."""
+    count: int = pytestconfig.getoption("--seeds")
+    return count
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    wanted = inspect.signature(pyfuncitem.obj).parameters
+    asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted}))
+    return True
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    reasons: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        if isinstance(report.longrepr, tuple):
+            path, _, reason = report.longrepr
+            reasons[f"{report.nodeid or path}: {reason.removeprefix('Skipped: ')}"] += 1
+        else:
+            reasons[f"{report.nodeid}: {report.longrepr}"] += 1
+    deselected = len(terminalreporter.stats.get("deselected", []))
+    if not reasons and not deselected:
+        return
+    terminalreporter.section("NOT RUN", red=True, bold=True)
+    for reason, times in sorted(reasons.items()):
+        terminalreporter.line(f"skipped: {reason}" + (f" ({times} times)" if times > 1 else ""), yellow=True)
+    if deselected:
+        terminalreporter.line(f"left out: {deselected} tests by `-m {config.option.markexpr!r}`", yellow=True)
+        terminalreporter.line("`make test-all` runs the long ones", yellow=True)
