@@ -165,6 +165,14 @@ class WaitTimeout(EasyJobsError):
     """A wait ended before the job did; the job goes on and may be awaited again."""
 
 
+class ResultRefused(EasyJobsError):
+    """What a task returned cannot be stored: it is not JSON, or too large. Never retried."""
+
+
+class NoCurrentJob(EasyJobsError, LookupError):
+    """`current_job()` was asked for where no job runs."""
+
+
 class ConnectionLost(EasyJobsError):
     """No manager is reachable."""
 

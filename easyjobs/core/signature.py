@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -18,16 +19,27 @@ Kind = Literal["positional", "either", "keyword", "args", "kwargs"]
 
 
 class Parameter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One parameter. `schema` is its JSON Schema ({} allows anything); `default` is for people and the docs."""
+    """One parameter. `schema` is its JSON Schema ({} allows anything); `default` is for people and the docs, and is
+    left out where JSON cannot say it."""
 
     name: str
     schema: dict[str, Any] = {}
     kind: Kind = "either"
     required: bool = True
-    default: Any = None
+    default: Any = msgspec.UNSET
 
 
-class Signature(msgspec.Struct, frozen=True, omit_defaults=True):
+class _Plan(msgspec.Struct, frozen=True):
+    """What `bind` asks of a signature at every call, sorted once."""
+
+    places: list[str]
+    names: frozenset[str]  # everything that may be given by name, `*args` too
+    required: list[str]
+    rest: str | None
+    more: bool
+
+
+class Signature(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """All parameters of a task, in order, with the `$defs` that their schemas refer to.
 
     `returns` is the JSON Schema of the result, for the docs; it takes no part in the hash.
@@ -37,7 +49,7 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True):
     defs: dict[str, Any] = {}
     returns: dict[str, Any] = {}
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """16 hex digits that are equal when, and only when, the parameters and their types are."""
         facts = msgspec.json.encode(
@@ -59,7 +71,8 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True):
             elif p.kind == "args":
                 properties[p.name] = {"type": "array", "items": p.schema or True}
             else:
-                properties[p.name] = p.schema if p.required else {**p.schema, "default": p.default}
+                shown = not p.required and p.default is not msgspec.UNSET
+                properties[p.name] = {**p.schema, "default": p.default} if shown else p.schema
                 if p.required:
                     required.append(p.name)
         schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": more}
@@ -70,23 +83,22 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True):
         return schema
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The call as one object that `schema()` describes.
+        """The call as one object that `schema()` describes. Binding that object again, by name, gives it back.
+
+        JSON knows names only, so every parameter may be given by its name: positional-only ones, and a `*args` as
+        an array, too.
 
         :param args: what was given by place, `kwargs`: what was given by name; neither is changed.
         :raises ArgumentsRefused: something is missing, surplus, or given twice; `errors` has each place
             (`["args", 2]`, `["kwargs", "name"]`) and reason. Types are not judged here.
         """
-        bound: dict[str, Any] = {}
+        plan = self._plan
+        places = plan.places
         errors: list[dict[str, Any]] = []
-        places = [p for p in self.parameters if p.kind in ("positional", "either")]
-        rest = next((p for p in self.parameters if p.kind == "args"), None)
-        more = any(p.kind == "kwargs" for p in self.parameters)
-        by_name = {p.name: p for p in self.parameters if p.kind in ("either", "keyword")}
-        for p, value in zip(places, args, strict=False):
-            bound[p.name] = value
+        bound: dict[str, Any] = dict(zip(places, args, strict=False))
         if len(args) > len(places):
-            if rest is not None:
-                bound[rest.name] = list(args[len(places) :])
+            if plan.rest is not None:
+                bound[plan.rest] = list(args[len(places) :])
             else:
                 takes = f"takes {len(places)}" if places else "takes none"
                 errors.extend(
@@ -94,24 +106,29 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True):
                     for i in range(len(places), len(args))
                 )
         for name, value in kwargs.items():
-            if name in by_name:
-                if name in bound:
-                    errors.append({"loc": ["kwargs", name], "message": "given twice, by place and by name"})
-                else:
-                    bound[name] = value
-            elif more and name not in bound:
+            if name in bound:
+                errors.append({"loc": ["kwargs", name], "message": "given twice, by place and by name"})
+            elif name in plan.names or plan.more:
                 bound[name] = value
             else:
-                names = ", ".join(by_name) or "none"
+                names = ", ".join(p.name for p in self.parameters) or "none"
                 errors.append({"loc": ["kwargs", name], "message": f"unknown argument; the task has: {names}"})
         errors.extend(
-            {"loc": ["kwargs", p.name], "message": "missing argument"}
-            for p in self.parameters
-            if p.required and p.kind not in ("args", "kwargs") and p.name not in bound
+            {"loc": ["kwargs", name], "message": "missing argument"} for name in plan.required if name not in bound
         )
         if errors:
             raise ArgumentsRefused("The arguments do not fit the task.", errors=errors)
         return bound
+
+    @cached_property
+    def _plan(self) -> _Plan:
+        return _Plan(
+            places=[p.name for p in self.parameters if p.kind in ("positional", "either")],
+            names=frozenset(p.name for p in self.parameters if p.kind != "kwargs"),
+            required=[p.name for p in self.parameters if p.required and p.kind not in ("args", "kwargs")],
+            rest=next((p.name for p in self.parameters if p.kind == "args"), None),
+            more=any(p.kind == "kwargs" for p in self.parameters),
+        )
 
 
 ANYTHING = Signature(parameters=(Parameter("args", kind="args"), Parameter("kwargs", kind="kwargs")))
