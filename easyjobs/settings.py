@@ -1,0 +1,136 @@
+"""Settings from arguments and from `EASYJOBS_*` variables, typed and checked, with errors that name the variable.
+
+An argument wins over its variable, the variable over the default. This is the one place that reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from easyjobs.errors import ConfigurationError
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000_000)]
+Count = Annotated[int, Meta(ge=1)]
+Bytes = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+Prefix = Annotated[str, Meta(pattern=r"\A((/[A-Za-z0-9_.~-]+)*)\Z")]
+Name = Annotated[str, Meta(min_length=1, max_length=1024)]
+
+# where the variable is not EASYJOBS_ and the field's name, or where one more stands behind it
+_VARIABLES: Final[dict[str, tuple[str, ...]]] = {
+    "server_secret": ("EASYJOBS_SECRET",),
+    "manager_secret": ("EASYJOBS_MANAGER_SECRET", "EASYJOBS_SECRET"),
+}
+
+
+class ManagerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a manager may be told. Times in seconds, sizes in bytes.
+
+    `prefix` is where its routes live ("" or "/some/path"). `open_docs` opens `/docs` and `/openapi.json` to everybody.
+    `max_tasks_per_worker` is how many jobs its embedded worker runs at once, `threads` how many of them in threads.
+    `keep_completed` and `keep_others` are how long jobs that have ended are kept. The rest: `hub.settings`.
+    """
+
+    server_secret: Name | None = None
+    store: str = "sqlite:///easyjobs.db"
+    prefix: Prefix = ""
+    open_docs: bool = False
+    max_tasks_per_worker: Count = 100
+    threads: Count | None = None
+    lease: Seconds = 30.0
+    heartbeat: Seconds = 5.0
+    grace: Seconds = 5.0
+    queue_depth: Count = 1_000_000
+    warn_depth: Count = 100_000
+    keep_completed: Seconds = 7 * 86_400.0
+    keep_others: Seconds = 30 * 86_400.0
+    max_arguments: Bytes = 262_144
+    max_result: Bytes = 1_048_576
+    stop_grace: Seconds = 25.0
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a worker may be told. Times in seconds.
+
+    `manager_url` ("ws[s]://host[:port][/prefix]") stands in place of `manager_host` and `manager_port`. `jobs_queue` is
+    one queue or several, in its variable with commas between.
+    """
+
+    manager_secret: Name | None = None
+    manager_url: Name | None = None
+    manager_host: Name = "127.0.0.1"
+    manager_port: Port = 8220
+    jobs_queue: tuple[Name, ...] = ("DEFAULT",)
+    max_tasks_per_worker: Count = 100
+    threads: Count | None = None
+    name: Name | None = None
+    worker_id: Name | None = None
+    system_id: Name | None = None
+    drain_grace: Seconds = 25.0
+
+
+def manager_settings(environ: Mapping[str, str] | None = None, **given: Any) -> ManagerSettings:
+    """A manager's settings. Arguments that are None count as not given.
+
+    The store is `EASYJOBS_STORE`, else `job_manager.db` in the folder that `DB_PATH` names, else `easyjobs.db` here.
+
+    :raises ConfigurationError: a value is out of range, or two contradict each other.
+    """
+    environ = os.environ if environ is None else environ
+    folder = environ.get("DB_PATH")
+    if folder and given.get("store") is None and not environ.get("EASYJOBS_STORE"):
+        given["store"] = f"sqlite:///{folder.rstrip('/')}/job_manager.db"
+    settings = _settings(ManagerSettings, given, environ)
+    if settings.heartbeat * 2 > settings.lease:
+        raise ConfigurationError(
+            f"heartbeat is {settings.heartbeat:g} s and lease {settings.lease:g} s: a lease must last two heartbeats, "
+            "so that one lost word does not cost a worker its jobs"
+        )
+    if settings.warn_depth > settings.queue_depth:
+        raise ConfigurationError(
+            f"warn_depth is {settings.warn_depth} and queue_depth {settings.queue_depth}: the warning would never come"
+        )
+    return settings
+
+
+def worker_settings(environ: Mapping[str, str] | None = None, **given: Any) -> WorkerSettings:
+    """A worker's settings. Arguments that are None count as not given.
+
+    :raises ConfigurationError: a value is out of range.
+    """
+    if isinstance(given.get("jobs_queue"), str):
+        given["jobs_queue"] = [given["jobs_queue"]]
+    return _settings(WorkerSettings, given, os.environ if environ is None else environ)
+
+
+def _settings(shape: type[S], given: Mapping[str, Any], environ: Mapping[str, str]) -> S:
+    values: dict[str, Any] = {}
+    for field in msgspec.structs.fields(shape):
+        value, source = given.get(field.name), field.name
+        if value is None:
+            for variable in _VARIABLES.get(field.name, (f"EASYJOBS_{field.name.upper()}",)):
+                if environ.get(variable):
+                    value, source = environ[variable], variable
+                    break
+        if value is not None:
+            values[field.name] = _convert(value, field.type, source)
+    return shape(**values)
+
+
+def _convert(value: Any, wanted: Any, source: str) -> Any:
+    if isinstance(value, str) and wanted == tuple[Name, ...]:
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, str) and wanted is bool:
+        value = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.lower(), value)
+    try:
+        return msgspec.convert(value, wanted, strict=False)
+    except msgspec.ValidationError as error:
+        shown = "the value given" if "secret" in source.lower() else repr(value)
+        raise ConfigurationError(f"{source}: {shown} will not do: {error}") from None
