@@ -29,7 +29,8 @@ class Update(msgspec.Struct):
 
     Guard: the row still has `job.version`, and, where `state` leaves running for anything but completed, `job.cancel`:
     such an outcome was decided with or without a cancel in sight. `past` is kept as a finished attempt.
-    `release` names the counter that gets one back.
+    `release` names the counter that gets one back: it is given when, and only when, a job that `holds` one leaves
+    `running`, so that a store may as well count the running jobs that hold it.
     """
 
     job: Job
@@ -45,7 +46,7 @@ class Delete(msgspec.Struct):
 
 
 class FlagCancel(msgspec.Struct):
-    """Note on a running job that `by` wants it to stop. Guard: it runs `attempt`. Raises no version."""
+    """Note on a running job that `by` wants it to stop. Guard (`version`): it runs `attempt`. Raises no version."""
 
     id: str
     attempt: int
@@ -97,7 +98,10 @@ class PutTask(msgspec.Struct):
 
 
 class PutPause(msgspec.Struct):
-    """Stop giving out jobs of a `queue`, a `task` ("queue:name") or a `worker` (its worker_id). May be repeated."""
+    """Stop giving out jobs of a `queue`, a `task` ("queue:name") or a `worker` (its worker_id).
+
+    May be repeated: the first, with its `by` and `at`, stands.
+    """
 
     kind: Literal["queue", "task", "worker"]
     name: str

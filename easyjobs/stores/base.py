@@ -8,7 +8,7 @@ which edge releases a follower, and whether a bounded counter has room.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -16,6 +16,9 @@ from easyjobs.core.changes import Claim, Committed, Unit
 from easyjobs.core.job import Attempt, Job, Lane, LogLine, Session
 from easyjobs.core.states import State
 from easyjobs.core.task import TaskSpec
+
+SETTABLE: Final[frozenset[str]] = frozenset(Job.__struct_fields__) - {"id", "seq", "version", "key", "unique_key"}
+"""The columns that an `Update` may set; a unit that sets another is `Broken`."""
 
 
 class JobQuery(msgspec.Struct, frozen=True):
@@ -36,6 +39,22 @@ class JobQuery(msgspec.Struct, frozen=True):
     until: float | None = None
     before: int | None = None
     limit: int = 50
+
+    def matches(self, job: Job) -> bool:
+        """Whether `job` is among those that are asked for."""
+        texts = (job.id, job.task, job.args, job.kwargs, job.error or "", job.worker or "")
+        return (
+            (self.queue is None or job.queue == self.queue)
+            and (self.task is None or job.task == self.task)
+            and (self.state is None or job.state == self.state)
+            and (self.worker is None or job.worker == self.worker)
+            and (self.run is None or job.run == self.run)
+            and (self.parent is None or job.parent == self.parent)
+            and (self.text is None or any(self.text in text for text in texts))
+            and (self.since is None or job.created_at >= self.since)
+            and (self.until is None or job.created_at < self.until)
+            and (self.before is None or job.seq < self.before)
+        )
 
 
 class Page(msgspec.Struct):
@@ -106,6 +125,8 @@ class Store(Protocol):
         the outcome is unknown (`StoreUnavailable`); then each unit may be committed again, its guards see to the rest.
 
         Units apply in order, each seeing what those before it wrote; a stale one changes nothing and harms no other.
+        Once a unit is applied, the `seq` of each job it inserted is set on the caller's object; nothing else of the
+        caller's is changed or kept. Guards are tried in this order: id, key, unique, session; version, cancel.
         The claim takes ready jobs (`queued` or `retry`, run_at come) of the offers' lanes, most urgent first
         (`placement.urgency`), gives them to offers as `placement.place` says, within its `capacity` counters, and
         moves each to `running`: attempt + 1, version + 1, started_at now, its token, session and worker, progress
@@ -120,7 +141,7 @@ class Store(Protocol):
         """The earliest `run_at` among jobs that `promote` has not made ready; None when there is none."""
 
     async def overdue(self, limit: int) -> list[Job]:
-        """Up to `limit` jobs that have not started although their `deadline` has passed."""
+        """Up to `limit` jobs in `waiting`, `queued` or `retry` although their `deadline` has passed, earliest first."""
 
     async def jobs(self, ids: Sequence[str]) -> dict[str, Job]:
         """Those of the jobs that exist, by id, as last committed."""
@@ -129,7 +150,7 @@ class Store(Protocol):
         """One page of jobs."""
 
     async def running(self) -> list[Job]:
-        """All jobs in state `running`."""
+        """All jobs in state `running`, oldest first."""
 
     async def lanes(self) -> list[Lane]:
         """The lanes in which a job is ready."""
@@ -147,13 +168,16 @@ class Store(Protocol):
         """Lines of a job with `n` > `after`, oldest first."""
 
     async def sessions(self, lost_since: float | None = None) -> list[Session]:
-        """The live sessions, and, if asked, those that were lost after `lost_since`."""
+        """The live sessions, and, if asked, those that were lost at `lost_since` or later; by id."""
 
     async def tasks(self) -> list[KnownTask]:
-        """All tasks ever registered, one for each signature."""
+        """All tasks ever registered, one for each signature, by queue, name and signature."""
 
     async def pauses(self) -> list[Pause]:
-        """All that is paused."""
+        """All that is paused, by kind and name."""
 
     async def prune(self, retention: Retention, limit: int) -> int:
-        """Remove up to `limit` jobs that ended too long ago, with their attempts and logs; how many it removed."""
+        """Remove up to `limit` jobs that ended too long ago, with their attempts and logs; how many it removed.
+
+        One call looks at a bounded part of the rows, the next goes on from there; on a small store one call sees all.
+        """
