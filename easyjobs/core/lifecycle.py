@@ -130,7 +130,7 @@ def _worker_died(job: Job, event: WorkerDied, now: float, options: Options, jitt
     crashes = job.crashes + 1
     if job.cancel is not None:
         return _ended(job, CANCELLED, now, crashes=crashes, token=None)
-    error = _error("WorkerDied", event.reason)
+    error = error_text("WorkerDied", event.reason)
     if options.retry_policy == "never" or crashes >= retry.MAX_CRASHES:
         return _ended(job, FAILED, now, crashes=crashes, error=error, token=None)
     return _again(job, QUEUED, now, "crashed", error, crashes=crashes, token=None)
@@ -153,13 +153,13 @@ def _cancel_forced(job: Job, event: CancelForced, now: float, options: Options, 
 def _deadline_passed(job: Job, event: DeadlinePassed, now: float, options: Options, jitter: float) -> Decision:
     if job.state in FINAL or job.state == RUNNING or job.deadline is None or now < job.deadline:
         return Ignored("settled")
-    return _ended(job, SKIPPED, now, error=_error("StartDeadlinePassed", "no worker began it in time"))
+    return _ended(job, SKIPPED, now, error=error_text("StartDeadlinePassed", "no worker began it in time"))
 
 
 def _found_unreadable(job: Job, event: FoundUnreadable, now: float, options: Options, jitter: float) -> Decision:
     if job.state in FINAL:
         return Ignored("settled")
-    return _ended(job, FAILED, now, error=_error("Unreadable", event.reason))
+    return _ended(job, FAILED, now, error=error_text("Unreadable", event.reason))
 
 
 def _ended(job: Job, state: State, now: float, **columns: Any) -> Step:
@@ -190,7 +190,8 @@ def _again(
     return Step(columns, past, release=job.holds is not None)
 
 
-def _error(kind: str, message: str) -> str:
+def error_text(kind: str, message: str) -> str:
+    """An error without a traceback, as jobs keep it."""
     return msgspec.json.encode({"type": kind, "message": message, "traceback": ""}).decode()
 
 

@@ -10,6 +10,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 State: TypeAlias = Literal["waiting", "queued", "running", "retry", "completed", "failed", "cancelled", "skipped"]
 
+FinalState: TypeAlias = Literal["completed", "failed", "cancelled", "skipped"]
+
 WAITING: Final = "waiting"
 QUEUED: Final = "queued"
 RUNNING: Final = "running"

@@ -1,0 +1,77 @@
+"""What follows a commit: whoever waits for a job is told, and the numbers that the doors and the dispatcher go by move.
+
+Nothing here is called before the commit that makes it true.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from easyjobs.core.job import Job
+from easyjobs.stores.base import Count
+
+Waiter: TypeAlias = Callable[[Job], None]
+
+
+class Announcer:
+    """Waiters by job, and how many live jobs each queue has.
+
+    A waiter is called once, with the row that ended; it must return at once and raise nothing.
+    """
+
+    def __init__(self, depth: dict[str, int], counters: Counter[str]) -> None:
+        self._depth = depth
+        self._waiters: dict[str, list[Waiter]] = {}
+        self.counters = counters
+
+    def load(self, counts: Iterable[Count]) -> None:
+        """Start from what the store holds."""
+        for count in counts:
+            self._depth[count.queue] = self._depth.get(count.queue, 0) + count.jobs
+
+    def wait(self, id: str, waiter: Waiter) -> None:
+        """Tell `waiter` when the job ends. Ask first, then read the row: what ends between is then not missed."""
+        waiters = self._waiters.get(id)
+        if waiters is None:
+            self._waiters[id] = [waiter]
+        elif waiter not in waiters:
+            waiters.append(waiter)
+
+    def forget(self, id: str, waiter: Waiter) -> None:
+        """Nobody waits any more. May be called twice."""
+        waiters = self._waiters.get(id)
+        if waiters is not None and waiter in waiters:
+            waiters.remove(waiter)
+            if not waiters:
+                del self._waiters[id]
+
+    def inserted(self, job: Job) -> None:
+        """A job was stored."""
+        self._depth[job.queue] = self._depth.get(job.queue, 0) + 1
+
+    def ended(self, job: Job) -> None:
+        """A job reached its final state."""
+        self._depth[job.queue] -= 1
+        self.counters[job.state] += 1
+        waiters = self._waiters.pop(job.id, None)
+        if waiters is not None:
+            for waiter in waiters:
+                waiter(job)
+
+    async def end_of(self, id: str, seconds: float) -> Job | None:
+        """The job when it ends within `seconds`, else None. Starts to listen at once, before its first await."""
+        found: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
+
+        def waiter(job: Job) -> None:
+            if not found.done():
+                found.set_result(job)
+
+        self.wait(id, waiter)
+        try:
+            done, _ = await asyncio.wait({found}, timeout=seconds)
+            return found.result() if done else None
+        finally:
+            self.forget(id, waiter)

@@ -1,0 +1,98 @@
+"""Judging arguments at the door: names by the task's signature, types by JSON Schema. The one door to jsonschema-rs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+
+from easyjobs.core.signature import Signature
+from easyjobs.errors import ArgumentsRefused, BadRequest, RegistrationError, TooLarge
+
+_decode = msgspec.json.Decoder().decode
+MOST_ERRORS = 20
+LONGEST_REASON = 300
+
+
+class Checker:
+    """Judges calls of one signature. Made once for each signature; making it costs about a tenth of a millisecond.
+
+    :raises RegistrationError: a parameter's schema is no JSON Schema.
+    """
+
+    def __init__(self, signature: Signature) -> None:
+        self._signature = signature
+        try:
+            self._validator = jsonschema_rs.validator_for(signature.schema())
+        except ValueError as error:
+            raise RegistrationError(f"the parameters have no valid JSON Schema: {error}") from None
+
+    def check(self, args: bytes, kwargs: bytes, *, size: int, depth: int) -> None:
+        """Pass a call, given as two JSON texts (an array and an object).
+
+        :raises ArgumentsRefused: with the place and the reason of each fault. BadRequest: no JSON, or nested deeper
+            than `depth`. TooLarge: more than `size` bytes in all.
+        """
+        if len(args) + len(kwargs) > size:
+            raise TooLarge(f"The arguments are {len(args) + len(kwargs)} bytes; {size} are allowed.")
+        by_name = parse(kwargs, depth, "kwargs")
+        by_place = parse(args, depth, "args") if args != b"[]" else []
+        if type(by_name) is not dict:
+            raise ArgumentsRefused(
+                "The arguments do not fit the task.", errors=[{"loc": ["kwargs"], "message": "must be an object"}]
+            )
+        if type(by_place) is not list:
+            raise ArgumentsRefused(
+                "The arguments do not fit the task.", errors=[{"loc": ["args"], "message": "must be an array"}]
+            )
+        if not by_place and self._validator.is_valid(by_name):
+            return  # what the schema passes as one object binds by name as well
+        self.check_values(by_place, by_name)
+
+    def check_values(self, args: list[Any], kwargs: dict[str, Any]) -> None:
+        """Pass a call, given as values. Raises ArgumentsRefused as `check` does."""
+        bound = self._signature.bind(args, kwargs)
+        if self._validator.is_valid(bound):
+            return
+        errors = []
+        for error in self._validator.iter_errors(bound):
+            message = error.message
+            if len(message) > LONGEST_REASON:
+                message = message[:LONGEST_REASON] + "…"
+            errors.append({"loc": ["kwargs", *error.instance_path], "message": message})
+            if len(errors) >= MOST_ERRORS:
+                break
+        raise ArgumentsRefused("The arguments do not fit the task.", errors=errors)
+
+
+def parse(text: bytes, depth: int, where: str) -> Any:
+    """The value of a JSON text that is nested at most `depth` deep.
+
+    :raises BadRequest: it is not JSON (NaN and lone surrogates are not), or deeper; names `where`.
+    """
+    try:
+        value = _decode(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise BadRequest(f"{where} is not JSON: {error}") from None
+    except RecursionError:
+        raise BadRequest(f"{where} is nested too deep; {depth} levels are allowed.") from None
+    # counting brackets is an upper bound that costs nothing; only what passes it is walked
+    if text.count(b"[") + text.count(b"{") > depth and _deeper_than(value, depth):
+        raise BadRequest(f"{where} is nested too deep; {depth} levels are allowed.")
+    return value
+
+
+def _deeper_than(value: Any, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth + 1):
+        below: list[Any] = []
+        for item in level:
+            if type(item) is list:
+                below.extend(item)
+            elif type(item) is dict:
+                below.extend(item.values())
+        level = [item for item in below if type(item) in (list, dict)]
+        if not level:
+            return False
+    return True

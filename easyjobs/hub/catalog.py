@@ -1,0 +1,99 @@
+"""The tasks that the manager knows, by queue and name: what the doors judge by and the dispatcher gives out by."""
+
+from __future__ import annotations
+
+from easyjobs.core.job import Lane
+from easyjobs.core.task import Options, TaskSpec
+from easyjobs.errors import NotFound
+from easyjobs.hub.arguments import Checker
+from easyjobs.stores.base import KnownTask
+
+
+class Entry:
+    """One task in one signature, with all that the way of a job needs of it worked out once."""
+
+    __slots__ = ("checker", "lane", "max_attempts", "options", "seen_at", "spec")
+
+    def __init__(self, spec: TaskSpec, seen_at: float) -> None:
+        self.spec = spec
+        self.seen_at = seen_at
+        self.lane = spec.lane
+        self.options = spec.options
+        self.max_attempts = spec.max_attempts
+        self.checker = Checker(spec.signature)
+
+
+class Catalog:
+    """Grows as workers register tasks; nothing leaves it, so that a gone worker's tasks are still shown.
+
+    `version` rises with each change, for what is derived from it (the OpenAPI page).
+    """
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._by_lane: dict[Lane, Entry] = {}
+        self._current: dict[tuple[str, str], Entry] = {}
+        self._queues: set[str] = set()
+
+    def load(self, known: list[KnownTask]) -> None:
+        """Take in what the store kept."""
+        for task in sorted(known, key=lambda k: k.seen_at):
+            self._put(Entry(task.spec, task.seen_at))
+
+    def add(self, spec: TaskSpec, now: float) -> bool:
+        """A worker offers this task now. Whether that is news that must be stored."""
+        entry = self._by_lane.get(spec.lane)
+        if entry is not None and entry.spec == spec:
+            current = self._current[spec.queue, spec.name]
+            entry.seen_at = now
+            if current is entry:
+                return False
+            self._current[spec.queue, spec.name] = entry
+            self.version += 1
+            return True
+        self._put(Entry(spec, now))
+        return True
+
+    def _put(self, entry: Entry) -> None:
+        spec = entry.spec
+        self._by_lane[entry.lane] = entry
+        self._current[spec.queue, spec.name] = entry
+        self._queues.add(spec.queue)
+        self.version += 1
+
+    def find(self, queue: str, name: str) -> Entry:
+        """The task as it was registered last.
+
+        :raises NotFound: nobody ever offered it; says whether it is the queue that is unknown.
+        """
+        entry = self._current.get((queue, name))
+        if entry is None:
+            if queue not in self._queues:
+                known = ", ".join(sorted(self._queues)[:20]) or "none yet"
+                raise NotFound(f"No queue {queue!r}; known queues: {known}.")
+            known = ", ".join(sorted(n for q, n in self._current if q == queue)[:50])
+            raise NotFound(f"No task {name!r} in queue {queue!r}; it has: {known}.")
+        return entry
+
+    def by_lane(self, lane: Lane) -> Entry | None:
+        """The task of a lane."""
+        return self._by_lane.get(lane)
+
+    def options(self, lane: Lane) -> Options:
+        """The options of a lane's task; the defaults where it is not known any more."""
+        entry = self._by_lane.get(lane)
+        return Options() if entry is None else entry.options
+
+    def has_queue(self, queue: str) -> bool:
+        """Whether any task of that queue was ever registered."""
+        return queue in self._queues
+
+    @property
+    def queues(self) -> list[str]:
+        """All queues, by name."""
+        return sorted(self._queues)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The current signature of each task, by queue and name."""
+        return [self._current[key] for key in sorted(self._current)]

@@ -1,0 +1,181 @@
+"""The corridor: all that changes a job passes here, in batches.
+
+Whatever gathered while the last commit ran is decided by `core.lifecycle`, written in one transaction, and only then
+announced. No other code moves a job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+
+from easyjobs.core.changes import Stale, Unit
+from easyjobs.core.job import Job
+from easyjobs.errors import StorageFull, StoreError, StoreFull, Unavailable
+from easyjobs.hub.entries import Arrival, Chore, Entry, Word
+from easyjobs.hub.judge import Judge
+from easyjobs.hub.outlets import Outlets
+from easyjobs.hub.settings import HubSettings
+from easyjobs.stores.base import Store
+
+log = logging.getLogger("easyjobs.hub")
+
+ALONE_AFTER = 2  # a word that was stale this often is committed by itself
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+
+
+class Committer:
+    """Collects entries, commits them, says what became of them.
+
+    `add` never waits and may be called from callbacks. `run` is the one coroutine that commits; `drained` returns when
+    all that was added has been answered.
+    """
+
+    def __init__(
+        self, store: Store, judge: Judge, outlets: Outlets, settings: HubSettings, counters: Counter[str]
+    ) -> None:
+        self._store = store
+        self._judge = judge
+        self._outlets = outlets
+        self._settings = settings
+        self._inbox: deque[Entry] = deque()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._arriving = 0
+        self._failures = 0
+        self.trouble: str | None = None
+        self.counters = counters
+
+    def add(self, entry: Entry) -> None:
+        """Have `entry` decided and committed with the next batch."""
+        if type(entry) is Arrival:
+            if self._arriving and self._arriving + len(entry.jobs) > self._settings.inbox:
+                entry.refuse(Unavailable("More submissions wait than the manager can store now; try again."))
+                return
+            self._arriving += len(entry.jobs)
+        self._inbox.append(entry)
+        self._idle.clear()
+        self._wake.set()
+
+    async def chore(self, chore: Chore) -> Stale | None:
+        """Commit `chore`; what stood in its way, or None. Waits as long as the store fails."""
+        answer: asyncio.Future[Stale | None] = asyncio.get_running_loop().create_future()
+
+        def done(stale: Stale | None) -> None:
+            if not answer.done():
+                answer.set_result(stale)
+
+        chore.done = done
+        self.add(chore)
+        return await answer
+
+    def poke(self) -> None:
+        """Something else than an entry may let a job start: a slot became free, a lane ready."""
+        self._wake.set()
+
+    async def drained(self) -> None:
+        """Return when nothing waits to be committed."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Commit for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self.run_once()
+            if self._inbox:
+                self._wake.set()
+                await asyncio.sleep(0)  # a long queue must not keep the sockets from being read
+            else:
+                self._idle.set()
+
+    async def run_once(self) -> None:
+        """Decide, commit and announce one batch."""
+        batch, keyed = self._take()
+        await self._process(batch)
+        for arrival in keyed:
+            await self._process([arrival])
+
+    def _take(self) -> tuple[list[Entry], list[Entry]]:
+        """The next batch: at most one word for each job, so that each is decided on the row it will find; and the
+        arrivals that are committed apart, because a stranger's key may stand in their way.
+        """
+        inbox = self._inbox
+        batch: list[Entry] = []
+        keyed: list[Entry] = []
+        later: list[Entry] = []
+        spoken: set[str] = set()
+        room = self._settings.batch
+        while inbox and room > 0:
+            entry = inbox.popleft()
+            if type(entry) is Word:
+                alone = entry.tries >= ALONE_AFTER
+                if entry.id in spoken or (alone and batch):
+                    later.append(entry)
+                    continue
+                spoken.add(entry.id)
+                batch.append(entry)
+                room = 0 if alone else room - 1
+            elif type(entry) is Arrival:
+                self._arriving -= len(entry.jobs)
+                room -= len(entry.jobs)
+                (keyed if entry.keyed else batch).append(entry)
+            else:
+                room -= 1
+                batch.append(entry)
+        inbox.extendleft(reversed(later))
+        return batch, keyed
+
+    async def _process(self, batch: list[Entry]) -> None:
+        judge = self._judge
+        missing = judge.unknown(batch)
+        try:
+            rows: dict[str, Job] = await self._store.jobs(missing) if missing else {}
+            units: list[Unit] = judge.decide(batch, rows, self._store.now())
+            claim = judge.claim()
+            if not units and claim is None:
+                judge.settle([])
+                return
+            committed = await self._store.commit(units, claim)
+        except StoreError as error:
+            await self._survive(batch, error)
+            return
+        if self.trouble is not None:
+            log.warning("the store is back; it had failed with: %s", self.trouble)
+            self.trouble = None
+            self._failures = 0
+        self.counters["commits"] += 1
+        again = judge.settle(committed.verdicts)
+        if claim is not None:
+            judge.claimed(committed)
+        for entry in reversed(again):
+            if type(entry) is Arrival:
+                self._arriving += len(entry.jobs)
+            self._inbox.appendleft(entry)
+
+    async def _survive(self, batch: list[Entry], error: StoreError) -> None:
+        """Refuse what is new, keep what has happened, and try again soon."""
+        if self.trouble is None:
+            log.error("the store fails: %s", error)
+        self.trouble = str(error) or type(error).__name__
+        self.counters["store_failures"] += 1
+        full = isinstance(error, StoreFull)
+        kept: list[Entry] = []
+        for entry in batch:
+            if type(entry) is not Arrival:
+                kept.append(entry)
+            elif full:
+                entry.refuse(StorageFull("The disk is full: no new jobs are taken until there is room."))
+            else:
+                entry.refuse(
+                    Unavailable("The store failed; whether the job was stored is unknown. It is safe to send it again.")
+                )
+        self._inbox.extendleft(reversed(kept))
+        if self._inbox:
+            self._wake.set()
+        self._outlets.doubt()
+        if not full or len(kept) == len(batch):  # without the new jobs the rest may fit at once
+            await asyncio.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 6)))
+            self._failures += 1

@@ -1,0 +1,183 @@
+"""What people may do to jobs and queues. All of it may be asked twice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+import msgspec
+
+from easyjobs.core.changes import Delete, DropPause, PutPause
+from easyjobs.core.events import CancelRequested
+from easyjobs.core.job import Job
+from easyjobs.core.states import FINAL, RUNNING
+from easyjobs.errors import Conflict, NotFound, Refused
+from easyjobs.hub.catalog import Catalog
+from easyjobs.hub.committer import Committer
+from easyjobs.hub.dispatcher import Dispatcher
+from easyjobs.hub.entries import Arrival, Chore, Judgement, Word
+from easyjobs.hub.queries import Queries
+from easyjobs.hub.roster import Roster
+from easyjobs.hub.submission import Admission
+from easyjobs.protocol.messages import PauseWork, ResumeWork, Submission
+from easyjobs.stores.base import Pause, Store
+
+PauseKind = Literal["queue", "task", "worker"]
+
+
+class Submitted(msgspec.Struct):
+    """A job that is stored. `created` is False when its id, key or uniqueness already belonged to it."""
+
+    job: Job
+    created: bool
+
+
+class Control:
+    """Submits, cancels, repeats, deletes, pauses."""
+
+    def __init__(
+        self,
+        store: Store,
+        admission: Admission,
+        committer: Committer,
+        dispatcher: Dispatcher,
+        roster: Roster,
+        catalog: Catalog,
+        queries: Queries,
+    ) -> None:
+        self._store = store
+        self._admission = admission
+        self._committer = committer
+        self._dispatcher = dispatcher
+        self._roster = roster
+        self._catalog = catalog
+        self._queries = queries
+
+    async def submit(self, submissions: list[Submission]) -> list[Submitted]:
+        """Store all of them or none; returns when they are durable.
+
+        :raises Refused: the first that may not be; where there are several its errors begin with its index.
+        """
+        now = self._store.now()
+        jobs: list[Job] = []
+        for index, submission in enumerate(submissions):
+            try:
+                jobs.append(self._admission.admit(submission, now))
+            except Refused as why:
+                if len(submissions) > 1:
+                    raise type(why)(
+                        f"Job {index} of {len(submissions)}: {why.detail}",
+                        errors=[{**e, "loc": [index, *e.get("loc", [])]} for e in why.errors]
+                        or [{"loc": [index], "message": why.detail}],
+                    ) from None
+                raise
+        return await self.store(jobs)
+
+    async def store(self, jobs: list[Job]) -> list[Submitted]:
+        """Store admitted jobs, all or none."""
+        if not jobs:
+            return []
+        answer: asyncio.Future[Arrival] = asyncio.get_running_loop().create_future()
+
+        def done(arrival: Arrival) -> None:
+            if not answer.done():
+                answer.set_result(arrival)
+
+        self._committer.add(Arrival(jobs, True, done))
+        arrival = await answer
+        if arrival.refused:
+            raise next(iter(arrival.refused.values()))
+        return [Submitted(arrival.instead.get(job.id, job), job.id not in arrival.instead) for job in jobs]
+
+    async def _word(self, word: Word) -> tuple[Judgement, Job | None]:
+        answer: asyncio.Future[tuple[Judgement, Job | None]] = asyncio.get_running_loop().create_future()
+
+        def done(word: Word, judgement: Judgement, row: Job | None) -> None:
+            if not answer.done():
+                answer.set_result((judgement, row))
+
+        word.done = done
+        self._committer.add(word)
+        return await answer
+
+    async def cancel(self, id: str, by: str) -> Job:
+        """Cancel a job: at once where it does not run, else its worker is asked. Raises NotFound."""
+        _, row = await self._word(Word(id, CancelRequested(by)))
+        if row is None:
+            raise NotFound(f"No job {id[:64]!r}.")
+        return row
+
+    async def retry(self, id: str, submission_id: str) -> Job:
+        """A new job with the same task and arguments, which points at the old one.
+
+        :raises NotFound: no such job, or its task is not known any more. Conflict: it has not ended.
+            ArgumentsRefused: the task has changed and the old arguments do not fit it.
+        """
+        old = await self._queries.job(id)
+        if old.state not in FINAL:
+            raise Conflict(f"Job {id} is {old.state}; only a job that has ended can be run again.")
+        submission = Submission(
+            submission_id,
+            old.queue,
+            old.task,
+            msgspec.Raw(old.args.encode()),
+            msgspec.Raw(old.kwargs.encode()),
+            old.priority,
+        )
+        job = self._admission.admit(submission, self._store.now())
+        job.timeout = old.timeout
+        job.max_attempts = old.max_attempts
+        job.retry_of = old.id
+        (submitted,) = await self.store([job])
+        return submitted.job
+
+    async def delete(self, id: str) -> None:
+        """Remove a job that does not run, with its attempts and logs.
+
+        :raises NotFound: no such job (any more). Conflict: it runs; cancel it first.
+        """
+        for _ in range(5):
+            job = await self._queries.job(id)
+            if job.state not in FINAL:
+                if job.state == RUNNING:
+                    raise Conflict(f"Job {id} is running; cancel it first.")
+                await self.cancel(id, "delete")
+                continue
+            if await self._committer.chore(Chore([Delete(job)])) is None:
+                return
+        raise Conflict(f"Job {id} kept changing; try again.")
+
+    async def pause(self, kind: PauseKind, name: str, by: str) -> None:
+        """Give out no more jobs of a queue, a task ("queue:name") or to a worker (its id). Raises NotFound."""
+        self._check(kind, name)
+        if (kind, name) in self._dispatcher.pauses:
+            return
+        pause = Pause(kind, name, by, self._store.now())
+        await self._committer.chore(Chore([PutPause(kind, name, by, pause.at)]))
+        self._dispatcher.pauses[kind, name] = pause
+        self._tell(kind, name, PauseWork())
+
+    async def resume(self, kind: PauseKind, name: str, by: str) -> None:
+        """Undo `pause`. Raises NotFound."""
+        if (kind, name) not in self._dispatcher.pauses:
+            self._check(kind, name)
+            return
+        await self._committer.chore(Chore([DropPause(kind, name)]))
+        self._dispatcher.pauses.pop((kind, name), None)
+        self._tell(kind, name, ResumeWork())
+        self._committer.poke()
+
+    def _check(self, kind: PauseKind, name: str) -> None:
+        if kind == "queue":
+            if not self._catalog.has_queue(name):
+                raise NotFound(f"No queue {name[:128]!r}.")
+        elif kind == "task":
+            queue, _, task = name.partition(":")
+            self._catalog.find(queue, task)
+        elif self._roster.of_worker(name) is None:
+            raise NotFound(f"No worker {name[:128]!r}.")
+
+    def _tell(self, kind: PauseKind, name: str, message: PauseWork | ResumeWork) -> None:
+        live = self._roster.of_worker(name) if kind == "worker" else None
+        if live is not None and live.voice is not None:
+            live.voice.send(message)

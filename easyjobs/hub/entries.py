@@ -1,0 +1,68 @@
+"""What waits for the committer: new jobs, words about jobs, and chores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from easyjobs.core.changes import Stale, Write
+from easyjobs.core.events import Event
+from easyjobs.core.job import Job
+from easyjobs.errors import Refused
+
+Judgement: TypeAlias = Literal["applied", "duplicate", "stale", "settled", "gone"]
+
+
+class Arrival(msgspec.Struct):
+    """Jobs that passed the door; `together`: all or none.
+
+    `done` is called once, after the commit: each job is then stored, or `instead` has the one that its id, key or
+    uniqueness already belonged to, or `refused` says why not. `pending` counts the units that are not answered.
+    """
+
+    jobs: list[Job]
+    together: bool
+    done: Callable[[Arrival], None]
+    instead: dict[str, Job] = {}
+    refused: dict[str, Refused] = {}
+    pending: int = 0
+
+    @property
+    def keyed(self) -> bool:
+        """Whether a stranger's key may stand in its way: such arrivals are committed apart from all else."""
+        return any(job.key is not None or job.unique_key is not None for job in self.jobs)
+
+    def refuse(self, why: Refused) -> None:
+        """None of it is stored."""
+        self.refused = {job.id: why for job in self.jobs}
+        self.done(self)
+
+
+class Word(msgspec.Struct):
+    """An event about a job. `done` is called once, after the commit, with what became of it and the row as it is then.
+
+    `row` is the row to decide on where it was just read; None: the one in memory, else the store's.
+    """
+
+    id: str
+    event: Event
+    done: Callable[[Word, Judgement, Job | None], None] | None = None
+    row: Job | None = None
+    tries: int = 0
+
+    def answer(self, judgement: Judgement, row: Job | None) -> None:
+        """Tell whoever wants to know."""
+        if self.done is not None:
+            self.done(self, judgement, row)
+
+
+class Chore(msgspec.Struct):
+    """Writes that move no job. `done` is called once, after the commit, with what stood in the way, if anything did."""
+
+    writes: list[Write]
+    done: Callable[[Stale | None], None] | None = None
+
+
+Entry: TypeAlias = Arrival | Word | Chore

@@ -1,0 +1,296 @@
+"""The engine room: the parts of a manager, put together, started and stopped in order. Knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+
+from easyjobs.background import Nursery
+from easyjobs.clock import Clock, SystemClock
+from easyjobs.core.events import NeverStarted
+from easyjobs.core.job import Attempt, Job, LogLine
+from easyjobs.core.states import FINAL
+from easyjobs.errors import StoreError
+from easyjobs.hub.announcer import Announcer
+from easyjobs.hub.catalog import Catalog
+from easyjobs.hub.committer import Committer
+from easyjobs.hub.connections import Connection, Transport
+from easyjobs.hub.control import Control, PauseKind, Submitted
+from easyjobs.hub.delivery import Delivery
+from easyjobs.hub.desk import Desk
+from easyjobs.hub.dispatcher import Dispatcher
+from easyjobs.hub.entries import Word
+from easyjobs.hub.judge import Judge
+from easyjobs.hub.queries import Queries, QueueView, Stats, TaskView, WorkerView
+from easyjobs.hub.reception import Reception
+from easyjobs.hub.requests import Requests
+from easyjobs.hub.roster import Live, Roster
+from easyjobs.hub.services.periodic import Periodic
+from easyjobs.hub.services.promoter import Deadlines, Promoter
+from easyjobs.hub.services.pruner import Pruner
+from easyjobs.hub.services.rescuer import Overdue, Rescuer
+from easyjobs.hub.settings import HubSettings
+from easyjobs.hub.submission import Admission
+from easyjobs.ids import Ids
+from easyjobs.protocol.messages import Drain, Submission
+from easyjobs.stores.base import JobQuery, Page, Store
+
+log = logging.getLogger("easyjobs.hub")
+
+SHUT = 1012
+
+
+class Hub:
+    """One manager's engine. Make it inside the event loop, `start` it once, `stop` it once."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        settings: HubSettings | None = None,
+    ) -> None:
+        self.store = store
+        self.settings = settings or HubSettings()
+        self.limits = self.settings.limits
+        self.counters: Counter[str] = Counter()
+        self._clock = clock or SystemClock()
+        self._ids = ids or Ids()
+        self._instance = self._ids.job_id(self._clock.wall())
+        self._nursery = Nursery("hub")
+        self._connections: dict[Connection, None] = {}
+        self._state = "new"
+        self.catalog = Catalog()
+        self.roster = Roster()
+        self.dispatcher = Dispatcher(self.roster, self.catalog, self._ids, self.settings)
+        self.admission = Admission(self.catalog, self.settings)
+        self.announcer = Announcer(self.admission.depth, self.counters)
+        self.delivery = Delivery(self.roster, self.settings, store.now)
+        judge = Judge(
+            self.roster, self.catalog, self.dispatcher, self.announcer, self.delivery, self._ids, self.counters
+        )
+        self.committer = Committer(store, judge, self.delivery, self.settings, self.counters)
+        self.queries = Queries(store, self.roster, self.catalog, self.dispatcher, self.counters)
+        self.control = Control(
+            store, self.admission, self.committer, self.dispatcher, self.roster, self.catalog, self.queries
+        )
+        reception = Reception(
+            store, self.roster, self.catalog, self.dispatcher, self.committer, self._ids, self.settings, self._instance
+        )
+        requests = Requests(store, self.admission, self.committer, self.announcer, self._nursery)
+        self.desk = Desk(
+            store, self.roster, self.committer, reception, requests, self._nursery, self.settings, self.counters
+        )
+        self.rescuer = Rescuer(self.roster, self.committer, self.settings)
+        self._overdue = Overdue(self.roster, self.committer, self.settings)
+        self._rescue = Periodic(self.rescuer, store.now)
+        self._promote = Periodic(Promoter(store, self.dispatcher, self.committer), store.now)
+        self._expire = Periodic(self._overdue, store.now)
+        self._others = [
+            Periodic(Pruner(store, self.settings), store.now),
+            Periodic(Deadlines(store, self.committer), store.now),
+        ]
+        self._tie()
+
+    def _tie(self) -> None:
+        """The ends that could not be given to a constructor, because two parts know each other."""
+        self.delivery.add = self.committer.add
+        self.delivery.due = self._promote.wake
+        self.delivery.doubt = self._doubt
+        self.delivery.expect_end = lambda job, now: self._expire.wake(self._overdue.expect_end(job, now))
+        self.delivery.expect_stop = lambda job, now: self._expire.wake(self._overdue.expect_stop(job, now))
+        self.desk.rescue = self._rescue.wake
+
+    # -- start and stop
+
+    async def start(self) -> None:
+        """Open the store, take up what was going on, begin to work.
+
+        :raises StoreLocked, StoreCorrupt, StoreUnavailable: as `Store.open` does.
+        """
+        await self.store.open()
+        self.catalog.load(await self.store.tasks())
+        self.announcer.load(await self.store.counts())
+        self.dispatcher.pauses.update({(p.kind, p.name): p for p in await self.store.pauses()})
+        self.dispatcher.ready.update(await self.store.lanes())
+        await self._take_up()
+        self._nursery.spawn(self.committer.run(), "committer")
+        for service in (self._rescue, self._promote, self._expire, *self._others):
+            self._nursery.spawn(service.run(), "service")
+        self._state = "running"
+        self.committer.poke()
+
+    async def _take_up(self) -> None:
+        """Sessions and running jobs as an earlier manager left them: everyone gets a lease and the grace to come back.
+
+        Workers that were embedded in that manager's process died with it.
+        """
+        now = self.store.now()
+        until = now + self.settings.lease + self.settings.grace
+        for row in await self.store.sessions():
+            live = Live(row, [], now, self.settings.lease)
+            live.lease_until = until
+            self.roster.add(live)
+        running = await self.store.running()
+        for job in running:
+            live_of_job = self.roster.hand_out(job, now)
+            if live_of_job is None:
+                self.committer.add(Word(job.id, NeverStarted(job.attempt, job.token or "")))
+            elif job.timeout is not None:
+                self.delivery.expect_end(job, now)
+        for live in self.roster.holders():
+            live.unconfirmed.clear()
+            if live.row.embedded is not None:
+                self.rescuer.lose(live, now, "the manager that it was embedded in ended")
+        if running:
+            log.info("%d jobs were running when the last manager ended", len(running))
+
+    async def stop(self, grace: float = 25.0) -> None:
+        """Give out nothing more, tell the workers, commit what has arrived, close. Takes at most `grace` seconds.
+
+        Jobs go on in their workers, which come back to the next manager with what they hold. May be called twice.
+        """
+        if self._state != "running":
+            self._state = "stopped"
+            return
+        self._state = "stopping"
+        self.dispatcher.stopped = True
+        for connection in list(self._connections):
+            connection.send(Drain())
+        drained = self._nursery.spawn(self.committer.drained(), "drain")
+        await asyncio.wait({drained}, timeout=max(0.0, grace - 2.0))
+        for connection in list(self._connections):
+            connection.close(SHUT, "the manager stops")
+        await asyncio.sleep(0)
+        await self._nursery.close(patience=1.0)
+        await self.store.close()
+        self._state = "stopped"
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether it works; if not, why."""
+        if self._state != "running":
+            return False, {"new": "starting", "stopping": "stopping", "stopped": "stopped"}[self._state]
+        if self.committer.trouble is not None:
+            return False, f"the store fails: {self.committer.trouble}"
+        return True, "ok"
+
+    def now(self) -> float:
+        """Seconds since 1970 by the store's clock."""
+        return self.store.now()
+
+    def job_id(self) -> str:
+        """A fresh id for a submission that came without one."""
+        return self._ids.job_id(self.store.now())
+
+    def connect(self, transport: Transport, *, role_allowed: frozenset[str], by: str) -> Connection:
+        """A socket that passed the gate; feed the connection its frames. `by` names who it is, for people."""
+        connection = Connection(transport, self, self._clock, self._nursery, self.settings, roles=role_allowed, by=by)
+        self._connections[connection] = None
+        return connection
+
+    # -- the desk of all connections
+
+    heard = property(lambda self: self.desk.heard)
+    patient = property(lambda self: self.desk.patient)
+
+    def left(self, connection: Connection) -> None:
+        """A connection is over."""
+        self._connections.pop(connection, None)
+        self.desk.left(connection)
+
+    # -- trouble
+
+    def _doubt(self) -> None:
+        """The store failed: nobody may be held dead for that, and what runs must be looked up again."""
+        self.rescuer.pardon(self.store.now())
+        self._nursery.spawn(self._look_again(), "look again")
+
+    async def _look_again(self) -> None:
+        """Find rows that run without this manager knowing it: a commit whose outcome was unknown made them so."""
+        while self._state == "running":
+            try:
+                rows = await self.store.running()
+            except StoreError:
+                await asyncio.sleep(1.0)
+                continue
+            for row in rows:
+                if row.id not in self.roster.running:
+                    self.committer.add(Word(row.id, NeverStarted(row.attempt, row.token or ""), row=row))
+            return
+
+    # -- doors
+
+    async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
+        """Store all submissions or none; returns when they are durable. Raises the Refused of the first bad one."""
+        return await self.control.submit(list(submissions))
+
+    async def wait(self, id: str, seconds: float) -> Job:
+        """The job when it has ended, or as it is after `seconds`. Raises NotFound."""
+        waiting = self._nursery.spawn(self.announcer.end_of(id, seconds), "wait")
+        try:
+            await asyncio.sleep(0)  # let it listen before the row is read: what ends between is then not missed
+            job = await self.queries.job(id)
+            if job.state in FINAL or seconds <= 0:
+                return job
+            return await asyncio.shield(waiting) or await self.queries.job(id)
+        finally:
+            waiting.cancel()
+
+    async def cancel(self, id: str, by: str) -> Job:
+        """Cancel a job; may be called again. Raises NotFound."""
+        return await self.control.cancel(id, by)
+
+    async def retry(self, id: str, by: str) -> Job:
+        """Run a job that has ended again, as a new one. Raises NotFound, Conflict, ArgumentsRefused."""
+        return await self.control.retry(id, self.job_id())
+
+    async def delete(self, id: str) -> None:
+        """Remove a job. Raises NotFound, Conflict."""
+        await self.control.delete(id)
+
+    async def pause(self, kind: PauseKind, name: str, by: str) -> None:
+        """Give out nothing of a queue or task, or to a worker; may be called again. Raises NotFound."""
+        await self.control.pause(kind, name, by)
+
+    async def resume(self, kind: PauseKind, name: str, by: str) -> None:
+        """Undo `pause`; may be called again. Raises NotFound."""
+        await self.control.resume(kind, name, by)
+
+    async def job(self, id: str) -> Job:
+        """One job. Raises NotFound."""
+        return await self.queries.job(id)
+
+    async def find(self, query: JobQuery) -> Page:
+        """One page of jobs, newest first."""
+        return await self.queries.find(query)
+
+    async def attempts(self, id: str) -> list[Attempt]:
+        """The attempts of a job, oldest first. Raises NotFound."""
+        return await self.queries.attempts(id)
+
+    async def logs(self, id: str, after: int = 0, limit: int = 1000) -> list[LogLine]:
+        """What a job has logged, after line `after`. Raises NotFound."""
+        return await self.queries.logs(id, after, limit)
+
+    def task(self, queue: str, name: str) -> TaskView:
+        """One task. Raises NotFound."""
+        return self.queries.task(queue, name)
+
+    async def tasks(self) -> list[TaskView]:
+        """All tasks ever registered."""
+        return self.queries.tasks()
+
+    async def queues(self) -> list[QueueView]:
+        """All queues."""
+        return await self.queries.queues()
+
+    async def workers(self) -> list[WorkerView]:
+        """The live workers."""
+        return self.queries.workers()
+
+    async def stats(self) -> Stats:
+        """The whole in numbers."""
+        return await self.queries.stats()

@@ -1,0 +1,205 @@
+"""What people and programs may see: jobs from the store, workers and queues from memory and store together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+
+import msgspec
+
+from easyjobs.core.job import Attempt, Job, LogLine
+from easyjobs.core.states import RUNNING
+from easyjobs.core.task import TaskSpec
+from easyjobs.errors import NotFound
+from easyjobs.hub.catalog import Catalog, Entry
+from easyjobs.hub.dispatcher import Dispatcher
+from easyjobs.hub.roster import Live, Roster
+from easyjobs.stores.base import JobQuery, Page, Pause, Store
+
+
+class TaskView(msgspec.Struct):
+    """A task: `workers` offer it now; `available` says whether any does; `seen_at` is when one last registered it."""
+
+    spec: TaskSpec
+    workers: int
+    available: bool
+    seen_at: float
+    paused: Pause | None
+
+
+class QueueView(msgspec.Struct):
+    """A queue with the numbers of its live jobs, its tasks, and the workers that offer any of them."""
+
+    name: str
+    paused: Pause | None
+    waiting: int = 0
+    queued: int = 0
+    running: int = 0
+    retry: int = 0
+    workers: int = 0
+    tasks: int = 0
+
+
+WorkerState = Literal["live", "disconnected", "blocked", "paused", "leaving"]
+
+
+class WorkerView(msgspec.Struct):
+    """A worker: `running` jobs it holds, `parked` of them await others, `blocked` names the task that blocks it."""
+
+    id: str
+    name: str
+    host: str
+    pid: int | None
+    version: str
+    state: WorkerState
+    queues: list[str]
+    slots: int
+    running: int
+    parked: int
+    blocked: str | None
+    started_at: float
+    seen_at: float
+    paused: Pause | None
+
+
+class Stats(msgspec.Struct):
+    """The whole in numbers. `jobs`: stored, by state. `counters`: since this manager started."""
+
+    jobs: dict[str, int]
+    workers: int
+    slots: int
+    running: int
+    uptime: float
+    counters: dict[str, int]
+    store: str
+
+
+class Queries:
+    """Reads; changes nothing, and reading never deletes."""
+
+    def __init__(
+        self, store: Store, roster: Roster, catalog: Catalog, dispatcher: Dispatcher, counters: Counter[str]
+    ) -> None:
+        self._store = store
+        self._roster = roster
+        self._catalog = catalog
+        self._dispatcher = dispatcher
+        self._counters = counters
+        self._started_at = store.now()
+
+    async def job(self, id: str) -> Job:
+        """One job. Raises NotFound."""
+        rows = await self._store.jobs([id])
+        if id not in rows:
+            raise NotFound(f"No job {id[:64]!r}.")
+        return rows[id]
+
+    async def find(self, query: JobQuery) -> Page:
+        """One page of jobs."""
+        return await self._store.find(query)
+
+    async def attempts(self, id: str) -> list[Attempt]:
+        """All attempts of a job, oldest first; the last one is on its row. Raises NotFound."""
+        job = await self.job(id)
+        past = await self._store.attempts(id)
+        if job.attempt > (past[-1].attempt if past else 0):
+            end = None if job.state == RUNNING else ("completed" if job.state == "completed" else _end_of(job))
+            past.append(
+                Attempt(
+                    id,
+                    job.attempt,
+                    job.worker,
+                    job.started_at,
+                    job.finished_at,
+                    end,
+                    job.error if end == "failed" else None,
+                )
+            )
+        return past
+
+    async def logs(self, id: str, after: int = 0, limit: int = 1000) -> list[LogLine]:
+        """Lines of a job after the cursor `after`. Raises NotFound."""
+        await self.job(id)
+        return await self._store.logs(id, after, limit)
+
+    def task(self, queue: str, name: str) -> TaskView:
+        """One task. Raises NotFound."""
+        return self._task(self._catalog.find(queue, name))
+
+    def tasks(self) -> list[TaskView]:
+        """All tasks, by queue and name."""
+        return [self._task(entry) for entry in self._catalog.entries]
+
+    def _task(self, entry: Entry) -> TaskView:
+        workers = len(self._roster.offering_task(entry.spec.queue, entry.spec.name))
+        paused = self._dispatcher.pauses.get(("task", f"{entry.spec.queue}:{entry.spec.name}"))
+        return TaskView(entry.spec, workers, workers > 0, entry.seen_at, paused)
+
+    async def queues(self) -> list[QueueView]:
+        """All queues, by name."""
+        pauses = self._dispatcher.pauses
+        views = {name: QueueView(name, pauses.get(("queue", name))) for name in self._catalog.queues}
+        for count in await self._store.counts():
+            view = views.setdefault(count.queue, QueueView(count.queue, pauses.get(("queue", count.queue))))
+            if count.state in ("waiting", "queued", "running", "retry"):
+                setattr(view, count.state, getattr(view, count.state) + count.jobs)
+        for entry in self._catalog.entries:
+            views[entry.spec.queue].tasks += 1
+        for live in self._roster.holders():
+            for queue in {lane.queue for lane in live.lanes}:
+                if queue in views and live.voice is not None:
+                    views[queue].workers += 1
+        return [views[name] for name in sorted(views)]
+
+    def workers(self) -> list[WorkerView]:
+        """The live workers, by name."""
+        views = [self._worker(live) for live in self._roster.holders()]
+        return sorted(views, key=lambda view: (view.name, view.id))
+
+    def _worker(self, live: Live) -> WorkerView:
+        row = live.row
+        paused = self._dispatcher.pauses.get(("worker", row.worker_id))
+        state: WorkerState = "live"
+        if live.leaving:
+            state = "leaving"
+        elif live.blocked is not None:
+            state = "blocked"
+        elif live.voice is None:
+            state = "disconnected"
+        elif paused is not None:
+            state = "paused"
+        return WorkerView(
+            row.worker_id,
+            row.name,
+            row.host,
+            row.pid,
+            row.version,
+            state,
+            sorted({lane.queue for lane in live.lanes} | set(live.queues)),
+            row.slots,
+            len(live.held),
+            live.parked,
+            live.blocked,
+            row.started_at,
+            live.seen_at,
+            paused,
+        )
+
+    async def stats(self) -> Stats:
+        """The whole in numbers."""
+        sessions = [live for live in self._roster.holders() if live.voice is not None]
+        return Stats(
+            {str(state): n for state, n in (await self._store.totals()).items()},
+            len(sessions),
+            sum(live.row.slots for live in sessions),
+            len(self._roster.running),
+            self._store.now() - self._started_at,
+            dict(self._counters),
+            type(self._store).__name__,
+        )
+
+
+def _end_of(job: Job) -> Literal["failed", "cancelled", "crashed"] | None:
+    if job.state == "cancelled":
+        return "cancelled"
+    return "failed" if job.state == "failed" else None

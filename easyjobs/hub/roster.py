@@ -1,0 +1,131 @@
+"""The workers as this manager sees them: their sessions, what each holds, and whether it may be given more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from easyjobs.core.job import Job, Lane, Session
+from easyjobs.protocol.messages import FromManager
+
+
+class Voice(Protocol):
+    """A connection that speaks for a session."""
+
+    def send(self, message: FromManager, weight: int = 0) -> None:
+        """Queue a message; it leaves with the others of this turn of the loop."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the socket."""
+
+
+class Live:
+    """A live session in memory, beside its row in the store.
+
+    `held` are the attempts the worker has, by job id; `unconfirmed` those among them that it has not acknowledged, by
+    when they were sent. An outcome that has arrived takes its job out of `held` at once: its slot is free.
+    """
+
+    __slots__ = (
+        "blocked",
+        "grace_until",
+        "held",
+        "lanes",
+        "lease_until",
+        "leaving",
+        "parked",
+        "queues",
+        "row",
+        "seen_at",
+        "unconfirmed",
+        "voice",
+        "watchdogs",
+    )
+
+    def __init__(self, row: Session, queues: list[str], now: float, lease: float) -> None:
+        self.row = row
+        self.queues = queues
+        self.voice: Voice | None = None
+        self.watchdogs: list[Voice] = []
+        self.held: dict[str, Job] = {}
+        self.unconfirmed: dict[str, float] = {}
+        self.lanes: frozenset[Lane] = frozenset()
+        self.parked = 0
+        self.blocked: str | None = None
+        self.leaving = False
+        self.seen_at = now
+        self.lease_until = now + lease
+        self.grace_until: float | None = None
+
+    @property
+    def free(self) -> int:
+        """How many more jobs it can take now."""
+        return self.row.slots - len(self.held) + self.parked
+
+    @property
+    def able(self) -> bool:
+        """Whether it may be given anything: it is connected, not leaving, and its loop turns."""
+        return self.voice is not None and not self.leaving and self.blocked is None
+
+
+class Roster:
+    """All live sessions, and all jobs that run, as this manager knows them.
+
+    `running` is the truth of the store in memory: whoever decides on a running job reads nothing.
+    """
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Live] = {}
+        self.running: dict[str, Job] = {}
+        self.logged: dict[str, int] = {}  # bytes that running attempts have logged
+        self._by_worker: dict[str, Live] = {}
+
+    def add(self, live: Live) -> None:
+        """A session was welcomed."""
+        self.sessions[live.row.id] = live
+        self._by_worker[live.row.worker_id] = live
+
+    def remove(self, live: Live) -> None:
+        """A session is lost."""
+        self.sessions.pop(live.row.id, None)
+        if self._by_worker.get(live.row.worker_id) is live:
+            del self._by_worker[live.row.worker_id]
+
+    def of_worker(self, worker_id: str) -> Live | None:
+        """The live session of a worker process."""
+        return self._by_worker.get(worker_id)
+
+    def hand_out(self, job: Job, now: float) -> Live | None:
+        """A claimed job is its worker's from now on; its session, None when that went while the claim was written."""
+        self.running[job.id] = job
+        live = self.sessions.get(job.session or "")
+        if live is not None:
+            live.held[job.id] = job
+            live.unconfirmed[job.id] = now
+        return live
+
+    def released(self, job: Job) -> None:
+        """A job does not run any more."""
+        self.running.pop(job.id, None)
+        if self.logged:
+            self.logged.pop(job.id, None)
+        live = self.sessions.get(job.session or "")
+        if live is not None:
+            live.held.pop(job.id, None)
+            live.unconfirmed.pop(job.id, None)
+
+    def offering(self, lane: Lane) -> list[Live]:
+        """The sessions that have this very task."""
+        return [live for live in self.sessions.values() if lane in live.lanes]
+
+    def offering_task(self, queue: str, name: str) -> list[Live]:
+        """The sessions that have the task in any signature."""
+        return [
+            live
+            for live in self.sessions.values()
+            if live.voice is not None and any(lane.queue == queue and lane.task == name for lane in live.lanes)
+        ]
+
+    def holders(self) -> Iterable[Live]:
+        """All live sessions."""
+        return list(self.sessions.values())

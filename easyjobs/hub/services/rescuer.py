@@ -1,0 +1,121 @@
+"""Takes jobs from workers that are gone, and ends attempts whose worker owes a word about them."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from typing import Literal, NamedTuple
+
+from easyjobs.core.changes import LoseSession
+from easyjobs.core.events import CancelForced, Failed, WorkerDied
+from easyjobs.core.job import Job
+from easyjobs.core.lifecycle import error_text
+from easyjobs.hub.committer import Committer
+from easyjobs.hub.entries import Chore, Word
+from easyjobs.hub.roster import Live, Roster
+from easyjobs.hub.settings import HubSettings
+from easyjobs.protocol.manager_side import SLOW
+
+log = logging.getLogger("easyjobs.hub")
+
+TICK = 1.0
+
+
+class Rescuer:
+    """Loses sessions: when the grace after their last socket, or their lease, is over.
+
+    It notices that the manager itself was stalled (it woke much later than it asked to) and grants everyone a fresh
+    lease first: a manager's outage must not look like every worker's death.
+    """
+
+    name = "rescuer"
+
+    def __init__(self, roster: Roster, committer: Committer, settings: HubSettings) -> None:
+        self._roster = roster
+        self._committer = committer
+        self._settings = settings
+        self._expected: float | None = None
+
+    async def run_once(self, now: float) -> float | None:
+        """Lose every session whose time is over; looks every second while there are sessions."""
+        if self._expected is not None and now - self._expected > self._settings.stall:
+            log.warning("the manager was stalled for %.1f s; every worker gets a fresh lease", now - self._expected)
+            self.pardon(now)
+        due = None
+        for live in self._roster.holders():
+            end = live.lease_until if live.grace_until is None else min(live.grace_until, live.lease_until)
+            if now >= end:
+                why = "its connection closed" if live.grace_until is not None else "it fell silent"
+                self.lose(live, now, why)
+            else:
+                due = end if due is None else min(due, end)
+        self._expected = None if due is None else min(due, now + TICK)
+        return self._expected
+
+    def pardon(self, now: float) -> None:
+        """Grant every session one lease and the grace."""
+        until = now + self._settings.lease + self._settings.grace
+        for live in self._roster.holders():
+            live.lease_until = until
+            if live.grace_until is not None:
+                live.grace_until = until
+
+    def lose(self, live: Live, now: float, why: str) -> None:
+        """End a session for good: first its row, then its jobs, in one batch."""
+        log.warning("worker %s is lost: %s; its %d jobs go elsewhere", live.row.name, why, len(live.held))
+        self._roster.remove(live)
+        self._committer.add(Chore([LoseSession(live.row.id, None, now)]))
+        for job in [job for job in self._roster.running.values() if job.session == live.row.id]:
+            reason = f"worker {live.row.name} died: {why}"
+            self._committer.add(Word(job.id, WorkerDied(job.attempt, job.token or "", reason)))
+        if live.voice is not None:
+            live.voice.close(SLOW, "the lease is over")
+
+
+class Due(NamedTuple):
+    """When a worker's word about an attempt is overdue."""
+
+    at: float
+    job: str
+    attempt: int
+    what: Literal["cancel", "timeout"]
+
+
+class Overdue:
+    """The manager's own deadlines for timeouts and cancels, in one heap; a worker that works as it should is faster."""
+
+    name = "overdue"
+
+    def __init__(self, roster: Roster, committer: Committer, settings: HubSettings) -> None:
+        self._roster = roster
+        self._committer = committer
+        self._word = settings.word
+        self._heap: list[Due] = []
+
+    def expect_end(self, job: Job, now: float) -> float:
+        """The job was sent out with a timeout; when it will be overdue."""
+        due = Due(now + (job.timeout or 0.0) + self._word, job.id, job.attempt, "timeout")
+        heapq.heappush(self._heap, due)
+        return due.at
+
+    def expect_stop(self, job: Job, now: float) -> float:
+        """The job was asked to stop; when it will be overdue."""
+        due = Due(now + self._word, job.id, job.attempt, "cancel")
+        heapq.heappush(self._heap, due)
+        return due.at
+
+    async def run_once(self, now: float) -> float | None:
+        """End what is overdue."""
+        while self._heap and self._heap[0].at <= now:
+            due = heapq.heappop(self._heap)
+            job = self._roster.running.get(due.job)
+            if job is None or job.attempt != due.attempt:
+                continue
+            log.warning("job %s: its worker was silent about its %s; ending it", job.id, due.what)
+            if due.what == "cancel":
+                self._committer.add(Word(job.id, CancelForced(job.cancel or "the manager")))
+            else:
+                message = f"the attempt ran longer than {job.timeout:g} s, and its worker said nothing"
+                error = error_text("TimeoutError", message)
+                self._committer.add(Word(job.id, Failed(job.attempt, job.token or "", error)))
+        return self._heap[0].at if self._heap else None

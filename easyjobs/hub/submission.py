@@ -1,0 +1,131 @@
+"""The door for new jobs: what every submission must pass, wherever it came from, before it may be stored."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import msgspec
+
+from easyjobs.core.job import Job
+from easyjobs.core.states import QUEUED
+from easyjobs.errors import TooMany, Unprocessable
+from easyjobs.hub.arguments import parse
+from easyjobs.hub.catalog import Catalog, Entry
+from easyjobs.hub.settings import HubSettings
+from easyjobs.protocol.messages import Submission
+
+_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z").match
+
+LATEST = 253_402_300_799.0  # the end of the year 9999, which is as far as RFC 3339 goes
+LONGEST_KEY = 255
+HIGHEST_PRIORITY = 1_000_000
+
+
+class Admission:
+    """Turns submissions into jobs. `depth` holds how many live jobs each queue has, kept by the announcer."""
+
+    def __init__(self, catalog: Catalog, settings: HubSettings) -> None:
+        self._catalog = catalog
+        self._settings = settings
+        self._limits = settings.limits
+        self.depth: dict[str, int] = {}
+
+    def admit(self, s: Submission, now: float) -> Job:
+        """The job that `s` asks for, not stored yet.
+
+        :raises NotFound: no such task. ArgumentsRefused, BadRequest, TooLarge: its arguments. Unprocessable: any other
+            value outside its range. TooMany: the queue is full.
+        """
+        entry = self._catalog.find(s.queue, s.task)
+        if _uuid(s.id) is None:
+            raise _refuse("id", "must be a UUID, in lower case")
+        if self.depth.get(s.queue, 0) >= self._settings.queue_depth:
+            raise TooMany(f"Queue {s.queue!r} holds {self._settings.queue_depth} jobs, which is its limit.")
+        args, kwargs = bytes(s.args), bytes(s.kwargs)
+        limits = self._limits
+        entry.checker.check(args, kwargs, size=limits.arguments, depth=limits.depth)
+        options = entry.options
+        lane = entry.lane
+        job = Job(
+            s.id,
+            lane.queue,
+            lane.task,
+            lane.signature,
+            args.decode(),
+            kwargs.decode(),
+            QUEUED,
+            options.priority,
+            now,
+            now,
+            entry.max_attempts,
+        )
+        job.timeout = options.timeout
+        job.parent = s.parent
+        if options.unique is not False:
+            job.unique_key = self._unique_key(entry, args, kwargs)
+        self._apply_choices(job, s, now)
+        wait = s.start_deadline if s.start_deadline is not None else options.start_deadline
+        if wait is not None:
+            job.deadline = job.run_at + wait
+        return job
+
+    def _apply_choices(self, job: Job, s: Submission, now: float) -> None:
+        """What the caller chose for this one job, over the task's own options."""
+        if s.priority is not None:
+            if not -HIGHEST_PRIORITY <= s.priority <= HIGHEST_PRIORITY:
+                raise _refuse("priority", f"must be within ±{HIGHEST_PRIORITY}")
+            job.priority = s.priority
+        if s.delay is not None:
+            if not 0 <= s.delay <= LATEST - now:
+                raise _refuse("delay", "must be seconds from now, not negative")
+            job.run_at = now + s.delay
+        if s.run_at is not None:
+            if s.delay is not None:
+                raise _refuse("run_at", "give either `delay` or `run_at`")
+            if not 0 <= s.run_at <= LATEST:
+                raise _refuse("run_at", "must lie between 1970 and 9999")
+            job.run_at = max(now, s.run_at)
+        if s.timeout is not None:
+            if not 0 < s.timeout < LATEST:
+                raise _refuse("timeout", "must be seconds, more than 0")
+            job.timeout = s.timeout
+        if s.start_deadline is not None and not 0 < s.start_deadline < LATEST:
+            raise _refuse("start_deadline", "must be seconds, more than 0")
+        if s.retries is not None:
+            if not 0 <= s.retries <= HIGHEST_PRIORITY:
+                raise _refuse("retries", f"must be between 0 and {HIGHEST_PRIORITY}")
+            job.max_attempts = s.retries + 1
+        if s.key is not None:
+            if not 0 < len(s.key) <= LONGEST_KEY or not s.key.isprintable():
+                raise _refuse("key", f"must be 1 to {LONGEST_KEY} printable characters")
+            job.key = s.key
+            job.body = _hash(job.queue, job.task, *_canonical(job.args, job.kwargs))
+        if s.parent is not None and _uuid(s.parent) is None:
+            raise _refuse("parent", "must be the id of a job")
+
+    def _unique_key(self, entry: Entry, args: bytes, kwargs: bytes) -> str:
+        """Equal for calls that `unique` calls equal: by the arguments as bound, not as spelled."""
+        bound = entry.spec.signature.bind(parse(args, 64, "args"), parse(kwargs, 64, "kwargs"))
+        names = entry.options.unique
+        if isinstance(names, tuple):
+            bound = {name: bound[name] for name in names if name in bound}
+        lane = entry.lane
+        return _hash(lane.queue, lane.task, msgspec.json.encode(bound, order="sorted").decode())
+
+
+def _canonical(args: str, kwargs: str) -> tuple[str, str]:
+    """The same text for the same values, however they were spaced and ordered."""
+    return _sorted(args), _sorted(kwargs)
+
+
+def _sorted(text: str) -> str:
+    return msgspec.json.encode(msgspec.json.decode(text), order="sorted").decode()
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
+
+
+def _refuse(field: str, message: str) -> Unprocessable:
+    return Unprocessable(f"{field}: {message}", errors=[{"loc": [field], "message": message}])
