@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from easyjobs.core.job import Lane
 from easyjobs.core.task import Options, TaskSpec
 from easyjobs.errors import NotFound
@@ -87,6 +89,12 @@ class Catalog:
     def has_queue(self, queue: str) -> bool:
         """Whether any task of that queue was ever registered."""
         return queue in self._queues
+
+    @property
+    def ambiguous(self) -> list[tuple[str, str]]:
+        """The tasks of which more than one signature is known."""
+        seen = Counter((lane.queue, lane.task) for lane in self._by_lane)
+        return sorted(task for task, signatures in seen.items() if signatures > 1)
 
     @property
     def queues(self) -> list[str]:

@@ -30,6 +30,7 @@ from easyjobs.hub.roster import Live, Roster
 from easyjobs.hub.services.periodic import Periodic
 from easyjobs.hub.services.promoter import Deadlines, Promoter
 from easyjobs.hub.services.pruner import Pruner
+from easyjobs.hub.services.refitter import Refitter
 from easyjobs.hub.services.rescuer import Overdue, Rescuer
 from easyjobs.hub.settings import HubSettings
 from easyjobs.hub.submission import Admission
@@ -89,6 +90,9 @@ class Hub:
         self._rescue = Periodic(self.rescuer, store.now)
         self._promote = Periodic(Promoter(store, self.dispatcher, self.committer), store.now)
         self._expire = Periodic(self._overdue, store.now)
+        self._refit = Periodic(
+            Refitter(store, self.roster, self.catalog, self.dispatcher, self.committer, self.settings), store.now
+        )
         self._others = [
             Periodic(Pruner(store, self.settings), store.now),
             Periodic(Deadlines(store, self.committer), store.now),
@@ -103,6 +107,7 @@ class Hub:
         self.delivery.expect_end = lambda job, now: self._expire.wake(self._overdue.expect_end(job, now))
         self.delivery.expect_stop = lambda job, now: self._expire.wake(self._overdue.expect_stop(job, now))
         self.desk.rescue = self._rescue.wake
+        self.roster.changed = self._refit.wake
 
     # -- start and stop
 
@@ -118,7 +123,7 @@ class Hub:
         self.dispatcher.ready.update(await self.store.lanes())
         await self._take_up()
         self._nursery.spawn(self.committer.run(), "committer")
-        for service in (self._rescue, self._promote, self._expire, *self._others):
+        for service in (self._rescue, self._promote, self._expire, self._refit, *self._others):
             self._nursery.spawn(service.run(), "service")
         self._state = "running"
         self.committer.poke()

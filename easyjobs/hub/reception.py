@@ -96,6 +96,8 @@ class Reception:
             self._committer.add(Chore(news))
         lanes = frozenset(spec.lane for spec in tasks)
         live.lanes = lanes if fresh else live.lanes | lanes
+        if news:
+            self._roster.changed()
         self._committer.poke()
 
     async def _session(self, hello: Hello) -> Live:

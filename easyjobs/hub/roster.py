@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from easyjobs.core.job import Job, Lane, Session
@@ -79,6 +79,7 @@ class Roster:
         self.running: dict[str, Job] = {}
         self.logged: dict[str, int] = {}  # bytes that running attempts have logged
         self._by_worker: dict[str, Live] = {}
+        self.changed: Callable[[], None] = lambda: None  # which tasks are offered may have changed
 
     def add(self, live: Live) -> None:
         """A session was welcomed."""
@@ -90,6 +91,7 @@ class Roster:
         self.sessions.pop(live.row.id, None)
         if self._by_worker.get(live.row.worker_id) is live:
             del self._by_worker[live.row.worker_id]
+        self.changed()
 
     def of_worker(self, worker_id: str) -> Live | None:
         """The live session of a worker process."""
