@@ -1,0 +1,1 @@
+"""Dialling a manager, and staying connected to it."""
