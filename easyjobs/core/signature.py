@@ -20,7 +20,8 @@ Kind = Literal["positional", "either", "keyword", "args", "kwargs"]
 
 class Parameter(msgspec.Struct, frozen=True, omit_defaults=True):
     """One parameter. `schema` is its JSON Schema ({} allows anything); `default` is for people and the docs, and is
-    left out where JSON cannot say it."""
+    left out where JSON cannot say it.
+    """
 
     name: str
     schema: dict[str, Any] = {}

@@ -199,7 +199,7 @@ class CaptureHandler(logging.Handler):
         job._reporter.log(job.id, level if level in LEVELS else "info", text)
 
     def _speak_for_the_silent(self, record: logging.LogRecord) -> None:
-        """Print warnings of a process that configured no logging, as the stdlib does when it finds no handler at all."""
+        """Print warnings of a process that configured no logging, as the stdlib does where no handler is."""
         last_resort = logging.lastResort
         if last_resort is None or record.levelno < last_resort.level:
             return

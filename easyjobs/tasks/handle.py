@@ -11,7 +11,10 @@ R = TypeVar("R")
 
 
 class Call(msgspec.Struct):
-    """A job to be made, its arguments not yet encoded. `run_at` is in seconds since 1970, the others in seconds."""
+    """A job to be made, its arguments not yet encoded. `run_at` is in seconds since 1970, the others in seconds.
+
+    `wait` says that its result will be asked for next, so that it may be sent unasked.
+    """
 
     queue: str
     task: str
@@ -24,6 +27,7 @@ class Call(msgspec.Struct):
     start_deadline: float | None = None
     retries: int | None = None
     key: str | None = None
+    wait: bool = False
 
 
 class Caller(Protocol):

@@ -10,7 +10,7 @@ def text_of(make: Callable[[], str], what: str) -> str:
     try:
         text = make()
         return text.encode("utf-8", "backslashreplace").decode("utf-8")
-    except Exception as error:  # noqa: BLE001 - code of a user's object: anything may come out
+    except BaseException as error:  # noqa: BLE001 - a user's object speaks here: even SystemExit may come out
         return f"<{what}: {type(error).__name__}>"
 
 

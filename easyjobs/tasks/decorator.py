@@ -1,0 +1,276 @@
+"""Declaring tasks: `@task` for a plain one, `bind` for one whose calls become jobs of a queue."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from functools import cached_property
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
+
+from easyjobs.core.task import TaskSpec, is_name
+from easyjobs.errors import ConfigurationError, RegistrationError
+from easyjobs.tasks.conversion import Converter, converter_of
+from easyjobs.tasks.handle import Call, Caller, JobHandle
+from easyjobs.tasks.introspection import signature_of
+from easyjobs.tasks.options import CallOptions, TaskOptions, call_options, task_options
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_DOC_LIMIT = 8192
+
+
+class Task(Generic[P, R]):
+    """A function that was declared with `@task`: calling it runs it here. A worker takes it by `include(module)`.
+
+    `function` is the function itself; `name`, `queue` (None: the worker's) and `options` are as they were given.
+    """
+
+    def __init__(self, function: Callable[P, R], name: str | None, queue: str | None, options: TaskOptions) -> None:
+        self.function, self.name = _runnable(function, name)
+        self.queue = queue
+        self.options = options
+        where = place_of(self.function, self.name)
+        task_options(options, where)
+        if queue is not None and not is_name(queue):
+            raise RegistrationError(f"{where}: {_name_rule('queue', queue)}")
+        functools.update_wrapper(self, self.function, updated=())
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here, now."""
+        result: R = self.function(*args, **kwargs)
+        return result
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name}>"
+
+
+class BoundTask(Generic[P, R]):
+    """A task of a queue. Calling it makes a job and awaits its result; made by `bind`.
+
+    `function` is the function itself, `name` and `queue` say where its jobs go.
+    """
+
+    def __init__(self, function: Callable[P, Any], caller: Caller | None, queue: str, name: str, options: TaskOptions):
+        where = place_of(function, name)
+        if not is_name(queue):
+            raise RegistrationError(f"{where}: {_name_rule('queue', queue)}")
+        self.function = function
+        self.queue = queue
+        self.name = name
+        self.is_coroutine = _is_coroutine_function(function)
+        self._caller = caller
+        self._options = task_options(options, where)
+        self.no_retry_on = self._options.no_retry_on
+        _check_unique(self._options.unique, function, where)
+        functools.update_wrapper(self, function, updated=())
+
+    @cached_property
+    def spec(self) -> TaskSpec:
+        """All that the manager is told. Annotations are read when this is first asked for."""
+        return TaskSpec(
+            queue=self.queue,
+            name=self.name,
+            signature=signature_of(self.function),
+            options=self._options,
+            doc=(inspect.getdoc(self.function) or "")[:_DOC_LIMIT] if _has_own_doc(self.function) else "",
+            kind="async" if self.is_coroutine else "thread",
+        )
+
+    @cached_property
+    def converter(self) -> Converter:
+        """Turns a job's JSON arguments into what the function's annotations say."""
+        return converter_of(self.function)
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Make a job and await its result, for functions that are no coroutines too.
+
+        :raises ArgumentsRefused: the arguments do not fit (nothing was sent). Refused, ConnectionLost: no job was made.
+            JobFailed, JobCancelled: it ended otherwise.
+        """
+        return await Prepared(self, {})(*args, **kwargs)
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """Make a job; returns once it is durable. Raises as a call does, but for the job's own end."""
+        return await Prepared(self, {}).enqueue(*args, **kwargs)
+
+    def options(self, **options: Unpack[CallOptions]) -> Prepared[P, R]:
+        """The same task with options for one call: `await task.options(delay=60).enqueue(1)`.
+
+        :raises Unprocessable: an option that does not exist, or a value outside its range.
+        """
+        return Prepared(self, call_options(options))
+
+    def local(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Run the function here, without a job: its result, or its coroutine to await."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<BoundTask {self.queue}:{self.name}>"
+
+
+class Prepared(Generic[P, R]):
+    """A task with the options of a call. May be called any number of times."""
+
+    __slots__ = ("_options", "_task")
+
+    def __init__(self, task: BoundTask[P, R], options: dict[str, Any]) -> None:
+        self._task = task
+        self._options = options
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Make a job and await its result; see `BoundTask`."""
+        handle = await self._make(args, kwargs, wait=True)
+        return await handle
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """Make a job; returns once it is durable; see `BoundTask`."""
+        return await self._make(args, kwargs, wait=False)
+
+    async def _make(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, wait: bool) -> JobHandle[R]:
+        task = self._task
+        caller = task._caller
+        if caller is None:
+            raise ConfigurationError(f"{task!r} is bound to no worker or manager; run it here with .local()")
+        task.spec.signature.bind(args, kwargs)
+        call = Call(task.queue, task.name, args, kwargs, wait=wait, **self._options)
+        (handle,) = await caller.submit([call])
+        return handle
+
+
+def bind(
+    function: Callable[..., Any],
+    *,
+    caller: Caller | None,
+    queue: str,
+    name: str | None = None,
+    **options: Unpack[TaskOptions],
+) -> BoundTask[Any, Any]:
+    """A task of `queue` whose jobs are made by `caller` (None: by nobody, it only runs).
+
+    `function` may be a task already: of another queue (decorators stack), then only its function counts; or a plain
+    `@task`, then its name and options stand where none are given here.
+
+    :raises RegistrationError: it cannot be declared as written.
+    """
+    if isinstance(function, BoundTask):
+        function = function.function
+    elif isinstance(function, Task):
+        options = cast("TaskOptions", {**function.options, **options})
+        name = name or function.name
+        function = function.function
+    function, name = _runnable(function, name)
+    return BoundTask(function, caller, queue, name, options)
+
+
+class Declare(Protocol):
+    """What `worker.task(...)` returns: a decorator whose result has the function's parameters and result."""
+
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> BoundTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> BoundTask[P, R]: ...
+
+
+class _DeclarePlain(Protocol):
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def task(function: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(*, name: str | None = None, queue: str | None = None, **options: Unpack[TaskOptions]) -> _DeclarePlain: ...
+def task(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    queue: str | None = None,
+    **options: Unpack[TaskOptions],
+) -> Any:
+    """Declare a function as a task, with or without options: `@task`, `@task(retries=3)`.
+
+    It stays a function: calling it runs it. A worker that includes its module makes jobs of its calls over there.
+
+    :raises RegistrationError: it cannot be declared as written.
+    """
+
+    def declare(function: Callable[P, R]) -> Task[P, R]:
+        return Task(function, name, queue, options)
+
+    return declare if function is None else declare(function)
+
+
+def place_of(function: Callable[..., Any], name: str | None = None) -> str:
+    """`task 'name' at file:line`, for errors."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    label = f"task {name!r}" if name else f"task {function!r}"
+    return f"{label} at {code.co_filename}:{code.co_firstlineno}" if code is not None else label
+
+
+def _runnable(function: Any, name: str | None) -> tuple[Callable[..., Any], str]:
+    """The function to run and its name; a class becomes an object of it."""
+    own_name = _own_name(function)
+    if isinstance(function, staticmethod):
+        function = function.__func__
+    if inspect.isclass(function):
+        function = _made(function)
+    if not callable(function):
+        raise RegistrationError(f"{function!r} cannot be called: a task is a function, or an object with __call__")
+    where = place_of(function, name or own_name)
+    called = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004 - not a test
+    if inspect.isgeneratorfunction(called) or inspect.isasyncgenfunction(called):
+        raise RegistrationError(f"{where}: a generator cannot be a task; return a list, or enqueue a job for each item")
+    if name is None and own_name == "<lambda>":
+        raise RegistrationError(f"{where}: a lambda has no name; give name=...")
+    name = name or own_name
+    if name is None or not is_name(name):
+        raise RegistrationError(f"{where}: {_name_rule('task', name)}")
+    return function, name
+
+
+def _own_name(function: Any) -> str | None:
+    while isinstance(function, functools.partial):
+        function = function.func
+    if isinstance(function, staticmethod):
+        function = function.__func__
+    name = getattr(function, "__name__", None) or type(function).__name__
+    return name if isinstance(name, str) else None
+
+
+def _made(kind: type) -> Callable[..., Any]:
+    if "__call__" not in {attribute for base in kind.__mro__ for attribute in vars(base)}:
+        raise RegistrationError(f"the class {kind.__qualname__} has no __call__ method; a task needs one")
+    try:
+        return cast("Callable[..., Any]", kind())
+    except TypeError as error:
+        raise RegistrationError(
+            f"the class {kind.__qualname__} cannot be made without arguments ({error}); declare an object of it"
+        ) from None
+
+
+def _is_coroutine_function(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or (
+        not inspect.isroutine(function) and inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+    )
+
+
+def _has_own_doc(function: Callable[..., Any]) -> bool:
+    return not isinstance(function, functools.partial)  # which has the doc of `partial`
+
+
+def _check_unique(unique: bool | tuple[str, ...], function: Callable[..., Any], where: str) -> None:
+    if isinstance(unique, bool):
+        return
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (ValueError, TypeError):
+        return
+    for name in unique:
+        if name not in names:
+            raise RegistrationError(f"{where}: unique names {name!r}; its parameters are: {', '.join(names) or 'none'}")
+
+
+def _name_rule(what: str, name: Any) -> str:
+    return f"{name!r} cannot name a {what}: 1 to 128 of A-Z a-z 0-9 _ . -"

@@ -1,0 +1,230 @@
+"""The options of tasks and of calls, judged where they are written: each refusal says what, where and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, TypedDict
+
+from easyjobs.core.task import Options
+from easyjobs.errors import RegistrationError, Unprocessable
+
+Duration = float | timedelta
+"""Seconds, or a timedelta."""
+
+_POLICIES = {"retry_once": "retry_once", "retry_always": "retry_always", "always": "retry_always", "never": "never"}
+_PRIORITY = 2**31
+
+
+class TaskOptions(TypedDict, total=False):
+    """What `@task(...)`, `@worker.task(...)` and `@manager.task(...)` take besides the name and the queue.
+
+    `retries`: runs after the first; without it `retry_policy` decides: `retry_once` (default), `retry_always` (also
+    `always`), `never`. `retry_delay`: seconds before each, times `backoff` from one to the next. `no_retry_on`:
+    exception classes, or their names, that fail at once. `timeout`: of one attempt. `start_deadline`: from submission.
+    `priority`: higher first. `concurrency`: jobs at once over all workers. `unique`: True, or the names of parameters;
+    one job at a time with those arguments. `exclusive`: never two attempts at once, even if a worker is cut off.
+    """
+
+    retries: int | None
+    retry_delay: Duration | None
+    backoff: float | None
+    retry_policy: str
+    no_retry_on: Any
+    timeout: Duration | None
+    start_deadline: Duration | None
+    priority: int
+    concurrency: int | None
+    unique: bool | str | list[str] | tuple[str, ...]
+    exclusive: bool
+
+
+class CallOptions(TypedDict, total=False):
+    """What `.options(...)` takes: how one call differs from its task.
+
+    `delay`: seconds from now, or `run_at`: seconds since 1970, or a datetime with a time zone. `key`: the same key
+    again is the same job.
+    """
+
+    delay: Duration
+    run_at: float | datetime
+    priority: int
+    key: str
+    timeout: Duration
+    retries: int
+    start_deadline: Duration
+
+
+class _Wrong(Exception):
+    """What a value must be."""
+
+
+def task_options(given: Mapping[str, Any], where: str) -> Options:
+    """The options of a task as the manager keeps them.
+
+    :param where: names the task and its place in the error.
+    :raises RegistrationError: an option that does not exist, or a value outside its range.
+    """
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        judge = _TASK.get(name)
+        if judge is None:
+            raise RegistrationError(f"{where}: {_unknown(name, _TASK)}")
+        try:
+            found[name] = judge(value)
+        except _Wrong as wrong:
+            raise RegistrationError(f"{where}: {name} must be {wrong}, not {value!r}") from None
+    return Options(**found)
+
+
+def call_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of one call, ready for `Call(**...)`.
+
+    :raises Unprocessable: one that does not exist, or a value outside its range; `errors` has its name.
+    """
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        judge = _CALL.get(name)
+        if judge is None:
+            raise _unprocessable(name, _unknown(name, _CALL))
+        try:
+            found[name] = judge(value)
+        except _Wrong as wrong:
+            raise _unprocessable(name, f"must be {wrong}, not {value!r}") from None
+    if found.get("delay") is not None and found.get("run_at") is not None:
+        raise _unprocessable("run_at", "give either delay or run_at")
+    return found
+
+
+def _unprocessable(name: str, message: str) -> Unprocessable:
+    return Unprocessable("The options of the call are wrong.", errors=[{"loc": ["options", name], "message": message}])
+
+
+def _unknown(name: str, table: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, table, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(table))}"
+    return f"unknown option {name!r}; {hint}"
+
+
+def _whole(least: int, what: str) -> Callable[[Any], int | None]:
+    def judge(value: Any) -> int | None:
+        if value is not None and (type(value) is not int or not least <= value < _PRIORITY):
+            raise _Wrong(what)
+        return value
+
+    return judge
+
+
+def _seconds(value: Any, what: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise _Wrong(what)
+    return float(value)
+
+
+def _positive(value: Any) -> float | None:
+    what = "a positive number of seconds, or a timedelta"
+    seconds = _seconds(value, what)
+    if seconds is not None and seconds <= 0:
+        raise _Wrong(what)
+    return seconds
+
+
+def _not_negative(value: Any) -> float | None:
+    what = "0 or more seconds, or a timedelta"
+    seconds = _seconds(value, what)
+    if seconds is not None and seconds < 0:
+        raise _Wrong(what)
+    return seconds
+
+
+def _factor(value: Any) -> float | None:
+    factor = _seconds(value, "a number of at least 1")
+    if factor is not None and (factor < 1 or isinstance(value, timedelta)):
+        raise _Wrong("a number of at least 1")
+    return factor
+
+
+def _moment(value: Any) -> float | None:
+    what = "seconds since 1970, or a datetime with a time zone"
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise _Wrong(what)
+        return value.timestamp()
+    if isinstance(value, timedelta):
+        raise _Wrong(what)
+    return _seconds(value, what)
+
+
+def _priority(value: Any) -> int:
+    if type(value) is not int or not -_PRIORITY <= value < _PRIORITY:
+        raise _Wrong("an integer of 32 bits")
+    return value
+
+
+def _policy(value: Any) -> str:
+    if not isinstance(value, str) or value not in _POLICIES:
+        raise _Wrong(f"one of {', '.join(_POLICIES)}")
+    return _POLICIES[value]
+
+
+def _exceptions(value: Any) -> tuple[str, ...]:
+    names = []
+    for kind in value if isinstance(value, (list, tuple, set, frozenset)) else [value]:
+        if isinstance(kind, type) and issubclass(kind, BaseException):
+            names.append(kind.__name__)
+        elif isinstance(kind, str) and kind:
+            names.append(kind)
+        else:
+            raise _Wrong("an exception class, the name of one, or a list of them")
+    return tuple(names)
+
+
+def _parameters(value: Any) -> bool | tuple[str, ...]:
+    if isinstance(value, bool):
+        return value
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, (list, tuple)) else ()
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise _Wrong("True, False, or names of the task's parameters")
+    return names
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _Wrong("True or False")
+    return value
+
+
+def _key(value: Any) -> str | None:
+    if value is not None and (not isinstance(value, str) or not value):
+        raise _Wrong("text")
+    return value
+
+
+_TASK: Mapping[str, Callable[[Any], Any]] = {
+    "retries": _whole(0, "0 or more"),
+    "retry_delay": _not_negative,
+    "backoff": _factor,
+    "retry_policy": _policy,
+    "no_retry_on": _exceptions,
+    "timeout": _positive,
+    "start_deadline": _positive,
+    "priority": _priority,
+    "concurrency": _whole(1, "1 or more"),
+    "unique": _parameters,
+    "exclusive": _flag,
+}
+_CALL: Mapping[str, Callable[[Any], Any]] = {
+    "delay": _not_negative,
+    "run_at": _moment,
+    "priority": _priority,
+    "key": _key,
+    "timeout": _positive,
+    "retries": _whole(0, "0 or more"),
+    "start_deadline": _positive,
+}
