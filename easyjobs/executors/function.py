@@ -49,6 +49,10 @@ class FunctionExecutor:
         """How many threads were abandoned and have not come back."""
         return self._pool.stuck
 
+    def lend(self, n: int) -> None:
+        """A function in a thread began (+1) or ceased (-1) to await another job: that one may need a thread too."""
+        self._pool.grow(n)
+
     async def run(
         self,
         task: BoundTask[Any, Any],

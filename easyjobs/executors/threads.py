@@ -44,6 +44,11 @@ class ThreadPool:
         """How many calls can run at once: `size`, less when more than `size` threads are stuck."""
         return min(self._size, 2 * self._size - self.stuck)
 
+    def grow(self, n: int) -> None:
+        """Let `n` more threads (fewer, where it is negative) take work, until that is taken back."""
+        self._size += n
+        self._feed()
+
     def submit(self, work: Callable[[], Ran], began: Callable[[], None]) -> ThreadRun:
         """Run `work` in a thread as soon as one is free; `began` is called here, on the loop, when it starts."""
         run = ThreadRun(work, began, asyncio.get_running_loop())

@@ -1,0 +1,200 @@
+"""What a started worker consists of: the rules, the line to the manager, the runner, the watchdog, tied together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from easyjobs import __version__
+from easyjobs.background import Nursery
+from easyjobs.clock import Clock
+from easyjobs.executors.function import FunctionExecutor
+from easyjobs.ids import Ids
+from easyjobs.protocol.messages import PROTOCOL, Assign, Cancel, FromManager, Hello, Welcome, Withdraw
+from easyjobs.protocol.worker_side import WorkerSide
+from easyjobs.settings import WorkerSettings
+from easyjobs.tasks.context import CaptureHandler
+from easyjobs.tasks.handle import Caller
+from easyjobs.tasks.registry import Registry
+from easyjobs.wire.calls import Calls
+from easyjobs.wire.line import Dialler, Line
+from easyjobs.workers.runner import Runner
+from easyjobs.workers.watchdog import SyncDialler, Watchdog
+
+log = logging.getLogger("easyjobs")
+
+FLUSH: Final = 5.0
+"""Seconds that the last outcomes get to be acknowledged when a worker stops."""
+
+MOST_THREADS: Final = 32
+
+
+class Reach(NamedTuple):
+    """How to get to the manager. `dial_sync` is None where no second connection makes sense: inside the manager."""
+
+    dial: Dialler
+    dial_sync: SyncDialler | None = None
+
+
+class Engine:
+    """A worker in its running process. Made on the event loop; then `start`, and `stop` once.
+
+    :param queues: which it serves; may grow. `caller`: whom handles of jobs made here ask.
+    :param standalone: whether the process is nothing but this worker, and ends when its loop stays blocked.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        registry: Registry,
+        queues: list[str],
+        caller: Caller,
+        reach: Reach,
+        *,
+        name: str,
+        embedded: bool,
+        standalone: bool,
+        watchdog: bool,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self.pid = os.getpid()
+        self.loop = asyncio.get_running_loop()
+        self.worker_id = settings.worker_id or f"{socket.gethostname()[:80]}-{self.pid}-{ids.token()[:8]}"
+        self.name = name
+        self._settings = settings
+        self._registry = registry
+        self._queues = queues
+        self._embedded = embedded
+        self._registering = False
+        self._settled = asyncio.Event()
+        self.nursery = Nursery("worker")
+        slots = settings.max_tasks_per_worker
+        self._executor = FunctionExecutor(settings.threads or min(slots, MOST_THREADS))
+        self._side = WorkerSide(self._hello(), slots)
+        self.line = Line(
+            self._side,
+            reach.dial,
+            self._deliver,
+            name=f"worker {name}",
+            clock=clock,
+            ids=ids,
+            nursery=self.nursery,
+            changed=self._changed,
+        )
+        wake = self.line.wake
+        self.calls = Calls(self._side, caller, wake, lambda: self.line.up, clock=clock, ids=ids, patience=None)
+        self.runner = Runner(
+            self._side,
+            registry,
+            self._executor,
+            slots,
+            wake,
+            clock=clock,
+            nursery=self.nursery,
+            stuck=lambda: self._executor.stuck,
+            extra_threads=self._executor.lend,
+        )
+        self._watchdog = (
+            Watchdog(
+                hello=lambda: msgspec.structs.replace(self._hello(), role="watchdog"),
+                held=self._side.named,
+                culprit=self.runner.on_the_loop,
+                dial=reach.dial_sync,
+                heartbeat=lambda: self._side.limits.heartbeat,
+                clock=clock,
+                exits=standalone,
+            )
+            if watchdog
+            else None
+        )
+
+    def start(self) -> None:
+        """Connect in the background and take jobs from then on. Once."""
+        CaptureHandler.install()
+        self._side.register(self._registry.specs())
+        self.line.start()
+        if self._watchdog is not None:
+            self._watchdog.start()
+
+    def declared(self) -> None:
+        """Tasks were added: tell the manager, all that are added in this turn of the loop in one message. From any
+        thread.
+        """
+        if not self._registering:
+            self._registering = True
+            self.loop.call_soon_threadsafe(self._register)
+
+    def _register(self) -> None:
+        self._registering = False
+        self._side.register(self._registry.specs())
+        self.line.wake()
+
+    async def stop(self, grace: float) -> None:
+        """Drain within `grace` seconds, see all outcomes acknowledged, say goodbye. Once."""
+        await self.runner.drain(grace)
+        if self._watchdog is not None:
+            self._watchdog.stop()
+        try:
+            async with asyncio.timeout(FLUSH if self.line.up else FLUSH / 5):
+                while self._side.unacked and not self.line.replaced:
+                    self._settled.clear()
+                    await self._settled.wait()
+        except TimeoutError:
+            log.warning("worker %s: %d outcomes were not acknowledged", self.name, self._side.unacked)
+        else:
+            self._side.goodbye()
+        self.calls.close()
+        await self.line.close()
+        await self._executor.close()
+        CaptureHandler.remove()
+
+    async def until_replaced(self) -> None:
+        """Wait until a newer session of this worker_id has taken over."""
+        while not self.line.replaced:
+            self._settled.clear()
+            await self._settled.wait()
+
+    def _deliver(self, orders: Sequence[FromManager]) -> None:
+        for order in orders:
+            if isinstance(order, Assign):
+                self.runner.begin(order.jobs)
+            elif self.calls.heard(order):
+                continue
+            elif isinstance(order, Cancel):
+                self.runner.cancel(order.jobs)
+            elif isinstance(order, Withdraw):
+                self.runner.withdraw(order.jobs)
+            elif isinstance(order, Welcome):
+                self._executor.limits = order.limits
+        if not self._side.unacked:
+            self._settled.set()
+
+    def _changed(self, up: bool) -> None:
+        self.calls.line_changed(up, self.line.reason)
+        if up:
+            log.info("worker %s is connected", self.name)
+        elif self.line.replaced:
+            self.runner.withdraw(self._side.named())
+            self._settled.set()
+
+    def _hello(self) -> Hello:
+        host = socket.gethostname()
+        return Hello(
+            PROTOCOL,
+            "worker",
+            worker_id=self.worker_id,
+            name=self.name,
+            host=host,
+            pid=self.pid,
+            system=self._settings.system_id or host,
+            version=__version__,
+            queues=self._queues,
+            embedded=self._embedded,
+        )

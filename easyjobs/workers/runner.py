@@ -1,0 +1,318 @@
+"""Slots and the jobs in them: starts what is assigned, stops what is cancelled, reports what has ended.
+
+A job that awaits another gives its slot away and takes one again afterwards, ahead of jobs that have not begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from easyjobs.background import Nursery
+from easyjobs.clock import Clock
+from easyjobs.executors.base import Executor, Ran
+from easyjobs.protocol.messages import Assignment, Held, Outcome
+from easyjobs.protocol.worker_side import WorkerSide
+from easyjobs.tasks.context import JobContext
+from easyjobs.tasks.decorator import BoundTask
+from easyjobs.tasks.registry import Registry
+
+SHUTTING_DOWN = "the worker is shutting down"
+STOPPING = 2.0
+"""Seconds that cancelled jobs get to end before they are handed back anyway."""
+
+
+class Run(JobContext):
+    """One attempt in hand, as its task sees it and as the runner keeps it. `_waits` counts the jobs it awaits now."""
+
+    __slots__ = ("_assignment", "_bound", "_handed_back", "_over", "_runner", "_started", "_waits")
+
+    def __init__(self, assignment: Assignment, bound: BoundTask[Any, Any], runner: Runner) -> None:
+        super().__init__(
+            assignment.job,
+            assignment.queue,
+            assignment.task,
+            assignment.attempt,
+            assignment.max_attempts,
+            runner,
+            token=assignment.token,
+        )
+        self._assignment = assignment
+        self._bound = bound
+        self._runner = runner
+        self._waits = 0
+        self._handed_back = False
+        self._over = False
+        self._started: asyncio.Task[None] | None = None
+
+    def parked(self) -> AbstractAsyncContextManager[None]:
+        """As `JobContext.parked`; may be nested."""
+        return _Parked(self)
+
+
+class _Parked:
+    __slots__ = ("_run",)
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    async def __aenter__(self) -> None:
+        self._run._runner.park(self._run)
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._run._runner.unpark(self._run)
+
+
+class Runner:
+    """Runs what the manager assigns, in `slots`. All methods but `log` and `progress` belong to the loop's thread.
+
+    :param side: is told every outcome; `wake`: there is something to send.
+    :param extra_threads: called with +1 and -1 when a job in a thread begins and ceases to await another.
+    """
+
+    def __init__(
+        self,
+        side: WorkerSide,
+        registry: Registry,
+        executor: Executor,
+        slots: int,
+        wake: Callable[[], None],
+        *,
+        clock: Clock,
+        nursery: Nursery,
+        stuck: Callable[[], int] = lambda: 0,
+        extra_threads: Callable[[int], None] = lambda n: None,
+    ) -> None:
+        self._side = side
+        self._registry = registry
+        self._executor = executor
+        self._slots = slots
+        self._wake = wake
+        self._clock = clock
+        self._nursery = nursery
+        self._stuck = stuck
+        self._extra_threads = extra_threads
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._runs: dict[str, Run] = {}
+        self._withdrawn: dict[Run, None] = {}
+        self._unstarted: deque[Run] = deque()
+        self._resuming: deque[asyncio.Future[None]] = deque()
+        self._active = 0
+        self._parked = 0
+        self._draining = False
+        self._hurried = False
+        self._changed = asyncio.Event()
+
+    # -- what the manager says
+
+    def begin(self, assignments: Sequence[Assignment]) -> None:
+        """Run these, as soon as there are slots. What cannot run here is handed back."""
+        for assignment in assignments:
+            task = self._registry.get(assignment.queue, assignment.task)
+            if task is None or self._draining:
+                unknown = f"this worker has no task {assignment.queue}:{assignment.task}"
+                self._hand_back(assignment, SHUTTING_DOWN if self._draining else unknown)
+                continue
+            run = self._runs[assignment.job] = Run(assignment, task, self)
+            if self._active < self._slots and not self._unstarted:
+                self._start(run)
+            else:
+                self._unstarted.append(run)
+
+    def cancel(self, jobs: Iterable[Held]) -> None:
+        """Stop these; each ends with an outcome. What has not begun never will."""
+        for held in jobs:
+            run = self._runs.get(held.job)
+            if run is not None and run._assignment.token == held.token:
+                if run._started is None:
+                    self._drop(run)
+                    self._report(run._assignment, Ran("stopped"))
+                else:
+                    run.request_cancel()
+
+    def withdraw(self, jobs: Iterable[Held]) -> None:
+        """These are not ours any more: stop them; what they end with is nobody's business."""
+        for held in jobs:
+            run = self._runs.get(held.job)
+            if run is None or run._assignment.token != held.token:
+                continue
+            self._drop(run)
+            if run._started is not None:
+                self._withdrawn[run] = None
+                run.request_cancel()
+
+    def _drop(self, run: Run) -> None:
+        del self._runs[run._assignment.job]
+        if run._started is None:
+            self._unstarted.remove(run)
+
+    # -- slots
+
+    def _start(self, run: Run) -> None:
+        self._active += 1
+        run._started = self._nursery.spawn(self._run(run), run._assignment.task)
+
+    async def _run(self, run: Run) -> None:
+        assignment = run._assignment
+        ran = await self._executor.run(run._bound, assignment.args, assignment.kwargs, run, assignment.timeout)
+        run._over = True
+        if run._waits:
+            self._parked -= 1
+            self._lend_thread(run, -1)
+            self._offer()
+        else:
+            self._active -= 1
+        if self._runs.get(assignment.job) is run:
+            del self._runs[assignment.job]
+            if run._handed_back and ran.end != "completed":
+                self._hand_back(assignment, SHUTTING_DOWN)
+            else:
+                self._report(assignment, ran)
+        else:
+            self._withdrawn.pop(run, None)
+        if ran.end == "failed" and self._stuck():
+            self._offer()
+        if self._unstarted or self._resuming:
+            self._fill()
+        self._changed.set()
+
+    def _report(self, assignment: Assignment, ran: Ran) -> None:
+        outcome = Outcome(assignment.job, assignment.attempt, assignment.token, ran.end, ran.result)
+        if ran.end == "failed":
+            outcome.error = ran.error
+            outcome.final = ran.final
+            outcome.delay = ran.delay
+        self._say(outcome)
+
+    def _hand_back(self, assignment: Assignment, reason: str) -> None:
+        self._say(Outcome(assignment.job, assignment.attempt, assignment.token, "returned", reason=reason))
+
+    def _say(self, outcome: Outcome) -> None:
+        if self._side.finish(outcome):
+            self._wake()
+
+    def _fill(self) -> None:
+        """Give free slots away: first to jobs that have awaited another, then to new ones."""
+        while self._active < self._slots:
+            if self._resuming:
+                waiting = self._resuming.popleft()
+                if not waiting.done():
+                    self._active += 1
+                    waiting.set_result(None)
+            elif self._unstarted:
+                self._start(self._unstarted.popleft())
+            else:
+                return
+
+    def park(self, run: Run) -> None:
+        """`run` awaits a job; its slot is free for others until `unpark`. May be nested."""
+        if run._over:
+            return
+        run._waits += 1
+        if run._waits == 1:
+            self._active -= 1
+            self._parked += 1
+            self._lend_thread(run, +1)
+            self._offer()
+            self._fill()
+
+    async def unpark(self, run: Run) -> None:
+        """`run` awaits one job less; with the last one, wait for a slot."""
+        if run._over:
+            return
+        run._waits -= 1
+        if run._waits:
+            return
+        self._parked -= 1
+        self._lend_thread(run, -1)
+        self._offer()
+        if self._active < self._slots and not self._resuming:
+            self._active += 1
+            return
+        slot: asyncio.Future[None] = self._loop.create_future()
+        self._resuming.append(slot)
+        try:
+            await slot
+        except asyncio.CancelledError:
+            if slot.cancelled():
+                self._active += 1  # it goes on without one, to its end, which gives one back
+            raise
+
+    def _lend_thread(self, run: Run, n: int) -> None:
+        """A function that awaits keeps its thread, so that others need one more."""
+        if not run._bound.is_coroutine:
+            self._extra_threads(n)
+
+    def _offer(self) -> None:
+        slots = 0 if self._draining else max(0, self._slots - self._stuck())
+        self._side.offer(slots, self._parked)
+        self._wake()
+
+    # -- leaving
+
+    async def drain(self, grace: float) -> None:
+        """Take nothing more and hand back what has not begun; let the rest end within `grace` seconds, then hand it
+        back too. Returns when nothing is in hand. Once.
+        """
+        self._draining = True
+        self._offer()
+        while self._unstarted:
+            run = self._unstarted[0]
+            self._drop(run)
+            self._hand_back(run._assignment, SHUTTING_DOWN)
+        await self._idle(grace)
+        for run in [*self._runs.values(), *self._withdrawn]:
+            run._handed_back = True
+            run.request_cancel()
+        self._hurried = False
+        await self._idle(STOPPING)
+        for run in list(self._runs.values()):
+            self._drop(run)
+            self._hand_back(run._assignment, f"{SHUTTING_DOWN}; the job did not stop")
+
+    def hurry(self) -> None:
+        """End the grace of `drain` now. May be called at any time."""
+        self._hurried = True
+        self._changed.set()
+
+    async def _idle(self, patience: float) -> None:
+        """Wait until nothing runs, `patience` seconds have passed, or somebody is in a hurry."""
+        try:
+            async with asyncio.timeout(patience):
+                while (self._runs or self._withdrawn) and not self._hurried:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    # -- what jobs tell, from any thread
+
+    def log(self, job_id: str, level: str, text: str) -> None:
+        """As `Reporter.log`."""
+        self._tell(self._side.log, job_id, self._clock.wall(), level, text)
+
+    def progress(self, job_id: str, value: float | None, note: str) -> None:
+        """As `Reporter.progress`."""
+        self._tell(self._side.progress, job_id, value, note)
+
+    def _tell(self, say: Callable[..., None], *what: Any) -> None:
+        if threading.get_ident() == self._thread:
+            say(*what)
+            self._wake()
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._tell, say, *what)
+
+    # -- for the watchdog, from its thread
+
+    def on_the_loop(self) -> str | None:
+        """The `queue:task` whose coroutine the loop is stepping now; None when it is no job's, or cannot be told."""
+        current = asyncio.current_task(self._loop)
+        for run in list(self._runs.values()):
+            if run._started is current:
+                return f"{run._assignment.queue}:{run._assignment.task}"
+        return None
