@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from easyjobs.errors import ConfigurationError
+from easyjobs.settings import WorkerSettings
 
 PATH: Final = "/ws/jobs"
 _SCHEMES: Final = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
@@ -47,6 +48,15 @@ def address(manager_url: str) -> Address:
     if port is not None:
         place += f":{port}"
     return Address(f"{scheme}://{place}{parts.path.rstrip('/')}{PATH}", scheme == "wss", _is_loopback(host))
+
+
+def manager_address(settings: WorkerSettings) -> Address:
+    """The address that the settings name: `manager_url`, else `manager_host` and `manager_port`.
+
+    :raises ConfigurationError: the URL will not do.
+    """
+    host = settings.manager_host
+    return address(settings.manager_url or f"ws://{f'[{host}]' if ':' in host else host}:{settings.manager_port}")
 
 
 def _is_loopback(host: str) -> bool:

@@ -18,7 +18,7 @@ from easyjobs.tasks.decorator import BoundTask, Declare, bind
 from easyjobs.tasks.handle import Call, JobHandle
 from easyjobs.tasks.options import TaskOptions
 from easyjobs.tasks.registry import Registry
-from easyjobs.wire.address import address
+from easyjobs.wire.address import manager_address
 from easyjobs.wire.dial import dial, dial_sync
 from easyjobs.wire.line import Dialler
 from easyjobs.workers.engine import Engine, Reach
@@ -277,8 +277,7 @@ def reach(settings: WorkerSettings) -> Reach:
 
     :raises ConfigurationError: the URL will not do, or there is no secret.
     """
-    host, secret = settings.manager_host, settings.manager_secret
-    where = address(settings.manager_url or f"ws://{f'[{host}]' if ':' in host else host}:{settings.manager_port}")
+    where, secret = manager_address(settings), settings.manager_secret
     if not secret:
         raise ConfigurationError("the manager's secret is missing: manager_secret=... or EASYJOBS_MANAGER_SECRET")
     return Reach(
