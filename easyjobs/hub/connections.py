@@ -102,7 +102,8 @@ class Connection:
             return
         try:
             for message in self._side.receive(frame, self._clock.monotonic()):
-                self._desk.heard(self, message)
+                if self._open:
+                    self._desk.heard(self, message)
         except ProtocolError as error:
             self.close(error.code, str(error))
             raise

@@ -173,7 +173,7 @@ class Desk:
         self._committer.add(Chore([LoseSession(live.row.id, live.row.epoch, self._store.now())]))
         live.leaving = True
         self._roster.remove(live)
-        connection.session = None
+        connection.close(1000, "goodbye")
 
     # -- attempts
 
