@@ -32,7 +32,7 @@ class Task(Generic[P, R]):
         self.queue = queue
         self.options = options
         where = place_of(self.function, self.name)
-        task_options(options, where)
+        _check_unique(task_options(options, where).unique, self.function, where)
         if queue is not None and not is_name(queue):
             raise RegistrationError(f"{where}: {_name_rule('queue', queue)}")
         functools.update_wrapper(self, self.function, updated=())
@@ -158,7 +158,7 @@ def bind(
         function = function.function
     elif isinstance(function, Task):
         options = cast("TaskOptions", {**function.options, **options})
-        name = name or function.name
+        name = function.name if name is None else name
         function = function.function
     function, name = _runnable(function, name)
     return BoundTask(function, caller, queue, name, options)
@@ -224,7 +224,7 @@ def _runnable(function: Any, name: str | None) -> tuple[Callable[..., Any], str]
         raise RegistrationError(f"{where}: a generator cannot be a task; return a list, or enqueue a job for each item")
     if name is None and own_name == "<lambda>":
         raise RegistrationError(f"{where}: a lambda has no name; give name=...")
-    name = name or own_name
+    name = own_name if name is None else name
     if name is None or not is_name(name):
         raise RegistrationError(f"{where}: {_name_rule('task', name)}")
     return function, name

@@ -84,13 +84,22 @@ def _arguments_refused(where: str, refusal: _NotJSON) -> ArgumentsRefused:
 
 
 def _encoded(value: Any, limit: int, depth: int) -> bytes:
-    _Judge(limit).pass_(value, depth)
+    if not (_flat(value) or (type(value) is list and all(map(_flat, value)))):
+        _Judge(limit).pass_(value, depth)
     try:
         return _encoder.encode(value)
     except UnicodeEncodeError:
         raise _NotJSON("it holds a lone surrogate, which no text can") from None
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise _NotJSON(str(error)) from None
+
+
+def _flat(value: Any) -> bool:
+    """Whether one look shows that a value is JSON: most results and arguments are objects of numbers and text."""
+    kind = type(value)
+    if kind is dict:
+        return _FLAT.issuperset(map(type, value.values())) and _TEXT.issuperset(map(type, value))
+    return kind in _FLAT
 
 
 class _Judge:
