@@ -238,6 +238,9 @@ class Desk:
         live.seen_at = now
         live.lease_until = now + self._settings.lease
         self._committer.add(Chore([Renew(live.row.id, live.row.epoch, live.lease_until)]))
+        named = {held.job for held in message.held}
+        for id in named:
+            live.unconfirmed.pop(id, None)
         if connection is not live.voice:
             self._blocked(live, message.blocked)
             return
@@ -245,9 +248,6 @@ class Desk:
             log.info("worker %s is free again", live.row.name)
             live.blocked = None
             self._committer.poke()
-        named = {held.job for held in message.held}
-        for id in named:
-            live.unconfirmed.pop(id, None)
         self._uncovered(live, named)
         oldest = next(iter(live.unconfirmed.values()), None)
         if oldest is not None and now - oldest > self._settings.assignment:

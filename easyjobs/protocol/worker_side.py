@@ -45,6 +45,9 @@ from easyjobs.protocol.peer import Peer
 
 MOST_UNACKED: Final = 10_000
 MOST_UNACKED_BYTES: Final = 32 * 1024 * 1024
+CONFIRM: Final = 0.2
+"""An assignment is acknowledged with `started` after this share of a heartbeat, if it was not finished before."""
+
 NOTE: Final = 1024
 """The most bytes of a progress note."""
 
@@ -70,7 +73,9 @@ class WorkerSide(Peer):
         self._full = False
         self._tasks: dict[tuple[str, str], TaskSpec] = {}
         self._held: dict[str, Assignment] = {}
-        self._fresh: list[Assignment] = []
+        self._fresh: dict[str, None] = {}  # assigned, and not acknowledged in any way yet
+        self._fresh_since = 0.0
+        self._confirming = False
         self._unacked: dict[str, Outcome] = {}
         self._unacked_bytes = 0
         self._superseded: dict[str, int] = {}
@@ -114,6 +119,7 @@ class WorkerSide(Peer):
             self.dropped += 1
             return False
         del self._held[outcome.job]
+        self._fresh.pop(outcome.job, None)
         size = size_of_outcome(outcome)
         self._unacked[outcome.job] = outcome
         self._unacked_bytes += size
@@ -158,8 +164,21 @@ class WorkerSide(Peer):
     def connected(self, now: float) -> None:
         """A socket is open and authenticated; the next `frame` is the greeting, with all that is in hand."""
         super().connected(now)
-        self._fresh = []
+        self._fresh = {}
         self._superseded = {}
+
+    def timer(self) -> float | None:
+        """When `handle_timer` is due; None without a connection. Ask again after `receive`."""
+        due = super().timer()
+        if due is None or not self._fresh:
+            return due
+        return min(due, self._fresh_since + CONFIRM * self.limits.heartbeat)
+
+    def handle_timer(self, now: float) -> str | None:
+        """Say what is due by now. A reason to leave the connection, if there is one."""
+        reason = super().handle_timer(now)
+        self._confirming = now >= self._fresh_since + CONFIRM * self.limits.heartbeat
+        return reason
 
     def _hello(self) -> Hello:
         """As much as fits: outcomes that do not are named as held and sent after the welcome, tasks follow too."""
@@ -184,6 +203,7 @@ class WorkerSide(Peer):
         return msgspec.structs.replace(self._who, tasks=tasks, slots=self._told[1], held=held, unacked=unacked)
 
     def _beat(self) -> FromPeer:
+        self._fresh = {}  # to be named in a heartbeat is as good
         return Heartbeat(self.named())
 
     def _spoke(self, now: float) -> None:
@@ -191,14 +211,14 @@ class WorkerSide(Peer):
 
     def _gather(self) -> None:
         box = self._outbox
-        if self._fresh:
-            held = self._held
-            for a in self._fresh:
-                if held.get(a.job) is a:
-                    started = Held(a.job, a.attempt, a.token)
-                    box.started.append(started)
-                    box.size += size_of_held(started)
-            self._fresh = []
+        if self._confirming:
+            for job in self._fresh:
+                a = self._held[job]
+                started = Held(job, a.attempt, a.token)
+                box.started.append(started)
+                box.size += size_of_held(started)
+            self._fresh = {}
+            self._confirming = False
         if self._progress:
             box.progress.extend(self._progress.values())
             box.size += sum(map(size_of_progress, self._progress.values()))
@@ -218,7 +238,7 @@ class WorkerSide(Peer):
     def _understand(self, message: FromManager, now: float, orders: list[FromManager]) -> None:
         match message:
             case Assign():
-                self._assigned(message, orders)
+                self._assigned(message, now, orders)
             case Ack():
                 for ids in (message.applied, message.duplicate, message.stale):
                     for id in ids:
@@ -234,7 +254,9 @@ class WorkerSide(Peer):
             case _:
                 super()._understand(message, now, orders)
 
-    def _assigned(self, message: Assign, orders: list[FromManager]) -> None:
+    def _assigned(self, message: Assign, now: float, orders: list[FromManager]) -> None:
+        if not self._fresh:
+            self._fresh_since = now
         begun: list[Assignment] = []
         for a in message.jobs:
             job = a.job
@@ -245,9 +267,9 @@ class WorkerSide(Peer):
                     continue
                 self._replace(mine, orders)
             self._held[job] = a
+            self._fresh[job] = None
             begun.append(a)
         if begun:
-            self._fresh.extend(begun)
             orders.append(Assign(begun))
 
     def _replace(self, mine: Assignment | Outcome, orders: list[FromManager]) -> None:
@@ -279,6 +301,7 @@ class WorkerSide(Peer):
     def _withdraw(self, jobs: list[Held], orders: list[FromManager]) -> None:
         for h in jobs:
             del self._held[h.job]
+            self._fresh.pop(h.job, None)
             self._logs.pop(h.job, None)
             self._logs_due.pop(h.job, None)
             self._progress.pop(h.job, None)

@@ -68,6 +68,7 @@ class Line:
         self._up = False
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         self._running: asyncio.Task[None] | None = None
         self.replaced = False
         """Whether a newer session of the same worker_id took over; the line has ended then."""
@@ -188,10 +189,11 @@ class Line:
         if not self._up and self._peer.welcomed:
             self._up = self._welcomed = True
             self.reason = ""
-            self._arm()
             self._changed(True)
         if orders:
             self._deliver(orders)
+        if (due := self._peer.timer()) is not None and due < self._due:
+            self._arm()
         self._unsaid.set()
 
     async def _write(self, link: Link) -> None:
@@ -233,6 +235,7 @@ class Line:
             self._timer.cancel()
         due = self._peer.timer()
         if due is not None:
+            self._due = due
             self._timer = self._loop.call_later(max(0.0, due - self._clock.monotonic()), self._tick)
 
     def _tick(self) -> None:

@@ -104,7 +104,7 @@ class Engine:
         self._watchdog = (
             Watchdog(
                 hello=lambda: msgspec.structs.replace(self._hello(), role="watchdog"),
-                held=self._side.named,
+                held=self.runner.taken_up,
                 culprit=self.runner.on_the_loop,
                 dial=reach.dial_sync,
                 heartbeat=lambda: self._side.limits.heartbeat,

@@ -29,7 +29,7 @@ STOPPING = 2.0
 class Run(JobContext):
     """One attempt in hand, as its task sees it and as the runner keeps it. `_waits` counts the jobs it awaits now."""
 
-    __slots__ = ("_assignment", "_bound", "_handed_back", "_over", "_runner", "_started", "_waits")
+    __slots__ = ("_assignment", "_begun", "_bound", "_handed_back", "_over", "_runner", "_started", "_waits")
 
     def __init__(self, assignment: Assignment, bound: BoundTask[Any, Any], runner: Runner) -> None:
         super().__init__(
@@ -44,6 +44,7 @@ class Run(JobContext):
         self._assignment = assignment
         self._bound = bound
         self._runner = runner
+        self._begun = False
         self._waits = 0
         self._handed_back = False
         self._over = False
@@ -158,6 +159,7 @@ class Runner:
         run._started = self._nursery.spawn(self._run(run), run._assignment.task)
 
     async def _run(self, run: Run) -> None:
+        run._begun = True
         assignment = run._assignment
         ran = await self._executor.run(run._bound, assignment.args, assignment.kwargs, run, assignment.timeout)
         run._over = True
@@ -308,6 +310,13 @@ class Runner:
             self._loop.call_soon_threadsafe(self._tell, say, *what)
 
     # -- for the watchdog, from its thread
+
+    def taken_up(self) -> list[Held]:
+        """What the watchdog may vouch for: all in hand but the assignments that have not begun, which the manager may
+        give to others while the loop is blocked.
+        """
+        runs = self._runs.copy()
+        return [held for held in self._side.named() if (run := runs.get(held.job)) is None or run._begun]
 
     def on_the_loop(self) -> str | None:
         """The `queue:task` whose coroutine the loop is stepping now; None when it is no job's, or cannot be told."""
