@@ -1,3 +1,70 @@
-"""easyjobs: background jobs for FastAPI, with no broker to run."""
+"""easyjobs: background jobs for FastAPI, with no broker to run.
+
+The public names are imported when they are first used: a worker that stands alone loads no web framework.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from easyjobs.client import EasyJobsClient, SyncEasyJobsClient
+    from easyjobs.errors import EasyJobsError, JobCancelled, JobFailed, NoRetry, Refused, Retry, WaitTimeout
+    from easyjobs.manager import EasyJobsManager
+    from easyjobs.tasks.context import JobContext, current_job
+    from easyjobs.tasks.decorator import task
+    from easyjobs.tasks.handle import Call, JobHandle
+    from easyjobs.workers.worker import EasyJobsWorker
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "EasyJobsManager": "easyjobs.manager",
+    "EasyJobsWorker": "easyjobs.workers.worker",
+    "EasyJobsClient": "easyjobs.client",
+    "SyncEasyJobsClient": "easyjobs.client",
+    "task": "easyjobs.tasks.decorator",
+    "current_job": "easyjobs.tasks.context",
+    "JobContext": "easyjobs.tasks.context",
+    "JobHandle": "easyjobs.tasks.handle",
+    "Call": "easyjobs.tasks.handle",
+    "Retry": "easyjobs.errors",
+    "NoRetry": "easyjobs.errors",
+    "JobFailed": "easyjobs.errors",
+    "JobCancelled": "easyjobs.errors",
+    "WaitTimeout": "easyjobs.errors",
+    "Refused": "easyjobs.errors",
+    "EasyJobsError": "easyjobs.errors",
+}
+
+__all__ = [
+    "EasyJobsManager",
+    "EasyJobsWorker",
+    "EasyJobsClient",
+    "SyncEasyJobsClient",
+    "task",
+    "current_job",
+    "JobContext",
+    "JobHandle",
+    "Call",
+    "Retry",
+    "NoRetry",
+    "JobFailed",
+    "JobCancelled",
+    "WaitTimeout",
+    "Refused",
+    "EasyJobsError",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'easyjobs' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,1 @@
+"""The HTTP API: routes, the gate before them, problems, the OpenAPI page, the websocket endpoint."""

@@ -1,0 +1,154 @@
+"""Looking at jobs, and telling them what to do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
+from easyjobs.api.endpoints import Call, Endpoint, reply
+from easyjobs.api.requests import read_query
+from easyjobs.api.routes.submit import Moment, WaitQuery
+from easyjobs.api.shapes import (
+    AttemptList,
+    JobOut,
+    JobPage,
+    LogPage,
+    ResultOut,
+    attempt_out,
+    job_out,
+    log_out,
+    result_out,
+)
+from easyjobs.core.states import FINAL, State
+from easyjobs.errors import NotFound
+from easyjobs.ids import is_job_id
+from easyjobs.stores.base import JobQuery
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+Text = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
+
+
+class JobFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which jobs to list."""
+
+    queue: Name | None = None
+    task: Name | None = None
+    state: State | None = None
+    worker: Text | None = None
+    run: Text | None = None
+    text: Annotated[Text, Meta(description="Part of the id, task, arguments, error or worker.")] | None = None
+    since: Annotated[Moment, Meta(description="Made then or later.")] | None = None
+    until: Annotated[Moment, Meta(description="Made before then.")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 50
+    cursor: Annotated[str, Meta(max_length=256, description="`next` of the page before.")] | None = None
+
+
+class LogQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which lines to show."""
+
+    after: Annotated[int, Meta(ge=0, le=2**62, description="The `n` of the last line that is known.")] = 0
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+
+
+async def list_jobs(call: Call) -> Response:
+    """List jobs, newest first."""
+    query = read_query(call.request, JobFilter)
+    # what makes the list, and not what makes the page: the cursor is bound to it
+    filters = msgspec.structs.replace(query, cursor=None, limit=50)
+    page = await call.hub.find(
+        JobQuery(
+            queue=query.queue,
+            task=query.task,
+            state=query.state,
+            worker=query.worker,
+            run=query.run,
+            text=query.text,
+            since=None if query.since is None else query.since.timestamp(),
+            until=None if query.until is None else query.until.timestamp(),
+            before=None if query.cursor is None else call.cursors.read(query.cursor, filters),
+            limit=query.limit,
+        )
+    )
+    following = None if page.next is None else call.cursors.make(page.next, filters)
+    return reply(JobPage([job_out(job) for job in page.items], following))
+
+
+async def get_job(call: Call) -> Response:
+    """Show a job."""
+    return reply(job_out(await call.hub.job(_id(call))))
+
+
+async def get_result(call: Call) -> Response:
+    """Show how a job ended: 200 when it has, 202 when it has not within `wait` seconds.
+
+    Reading a result does not delete it.
+    """
+    query = read_query(call.request, WaitQuery)
+    job = await call.hub.wait(_id(call), query.wait)
+    return reply(result_out(job), 200 if job.state in FINAL else 202)
+
+
+async def get_logs(call: Call) -> Response:
+    """Show what a job has logged so far.
+
+    To follow a job that runs, ask again with `after` set to the `n` of the last line you have.
+    """
+    query = read_query(call.request, LogQuery)
+    lines = await call.hub.logs(_id(call), query.after, query.limit)
+    following = lines[-1].n if len(lines) == query.limit else None
+    return reply(LogPage([log_out(line) for line in lines], following))
+
+
+async def get_attempts(call: Call) -> Response:
+    """Show each run of a job."""
+    return reply(AttemptList([attempt_out(attempt) for attempt in await call.hub.attempts(_id(call))]))
+
+
+async def cancel_job(call: Call) -> Response:
+    """Cancel a job: 200 when it has ended, 202 while it is being stopped. May be repeated."""
+    job = await call.hub.cancel(_id(call), call.who.by)
+    return reply(job_out(job), 200 if job.state in FINAL else 202)
+
+
+async def retry_job(call: Call) -> Response:
+    """Run a job again that has ended: makes a new job."""
+    job = await call.hub.retry(_id(call), call.who.by)
+    return reply(job_out(job), 202, {"Location": call.url(f"/api/jobs/{job.id}")})
+
+
+async def delete_job(call: Call) -> Response:
+    """Remove a job that does not run, with its attempts and logs."""
+    await call.hub.delete(_id(call))
+    return Response(status_code=204)
+
+
+def _id(call: Call) -> str:
+    id = call.path("id")
+    if not is_job_id(id):
+        raise NotFound(f"No job {id[:64]!r}; an id is a UUID in lower case.")
+    return id
+
+
+_JOB: Final = "/api/jobs/{id}"
+
+ENDPOINTS: Final = (
+    Endpoint("GET", "/api/jobs", list_jobs, "jobs", {200: JobPage}, query=JobFilter, problems=(400, 422, 503)),
+    Endpoint("GET", _JOB, get_job, "jobs", {200: JobOut}, problems=(404, 503)),
+    Endpoint(
+        "GET",
+        _JOB + "/result",
+        get_result,
+        "jobs",
+        {200: ResultOut, 202: ResultOut},
+        query=WaitQuery,
+        problems=(404, 422, 503),
+    ),
+    Endpoint("GET", _JOB + "/logs", get_logs, "jobs", {200: LogPage}, query=LogQuery, problems=(404, 422, 503)),
+    Endpoint("GET", _JOB + "/attempts", get_attempts, "jobs", {200: AttemptList}, problems=(404, 503)),
+    Endpoint("POST", _JOB + "/cancel", cancel_job, "jobs", {200: JobOut, 202: JobOut}, problems=(404, 503)),
+    Endpoint("POST", _JOB + "/retry", retry_job, "jobs", {202: JobOut}, problems=(404, 409, 422, 429, 503, 507)),
+    Endpoint("DELETE", _JOB, delete_job, "jobs", {204: None}, problems=(404, 409, 503)),
+)

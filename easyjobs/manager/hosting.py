@@ -1,0 +1,54 @@
+"""A manager's place in a FastAPI application: its routes among the host's, its errors in the server's log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.routing import BaseRoute, Route
+
+from easyjobs import __version__
+from easyjobs.api.site import Place, Site
+
+
+def own_base() -> Callable[[], dict[str, Any]]:
+    """An OpenAPI document with nothing in it, for a manager below a prefix."""
+    base = {"openapi": "3.1.0", "info": {"title": "easyjobs", "version": __version__}, "paths": {}}
+    return lambda: base
+
+
+def take_place(app: FastAPI, site: Site, *, prefix: str) -> None:
+    """Put `site` among the routes of `app`; also when the application has begun to start.
+
+    It comes first with the paths that it has, so that no catch-all of the host's hides them, and last with all else on
+    its grounds. Without a prefix its documentation takes the place of the host's, which would be open to everybody.
+    """
+    routes: list[BaseRoute] = app.router.routes
+    if not prefix:
+        pages = {app.openapi_url, app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url}
+        routes[:] = [route for route in routes if not (type(route) is Route and route.path in pages)]
+        app.openapi = site.document  # type: ignore[method-assign]
+        routes.append(Place(site, site.owns))
+    routes.insert(0, Place(site, site.knows))
+
+
+class OneLine(logging.Filter):
+    """Makes one line of the traceback with which a server logs that `error` stopped the start."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """As logging asks for each record."""
+        text = str(record.msg)
+        if text.startswith("Traceback") and f"{type(self._error).__name__}: {self._error}" in text:
+            record.msg, record.args = "easyjobs: %s", (str(self._error),)
+        return True
+
+
+def log_in_one_line(error: Exception) -> None:
+    """`error` says all that there is to say: keep the server from burying it in a traceback."""
+    logging.getLogger("uvicorn.error").addFilter(OneLine(error))

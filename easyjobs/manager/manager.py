@@ -1,0 +1,302 @@
+"""EasyJobsManager: the hub, its API and an embedded worker, started and stopped with a FastAPI application."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
+from weakref import WeakKeyDictionary
+
+from fastapi import FastAPI
+
+from easyjobs.api.credentials import Cursors
+from easyjobs.api.gate import Gate
+from easyjobs.api.site import Site, public_paths
+from easyjobs.background import Nursery
+from easyjobs.clock import Clock, SystemClock
+from easyjobs.errors import ConfigurationError, ConnectionLost, StoreError, Unavailable
+from easyjobs.hub.hub import Hub
+from easyjobs.hub.settings import HubSettings
+from easyjobs.ids import Ids
+from easyjobs.manager.embedded import connect
+from easyjobs.manager.hosting import log_in_one_line, own_base, take_place
+from easyjobs.protocol.messages import Limits
+from easyjobs.settings import ManagerSettings, manager_settings
+from easyjobs.stores import open_store
+from easyjobs.stores.base import Retention, Store
+from easyjobs.tasks.decorator import BoundTask, Declare
+from easyjobs.tasks.handle import Call, JobHandle
+from easyjobs.tasks.options import TaskOptions
+from easyjobs.wire.link import Link
+from easyjobs.workers.startup import stop_with
+from easyjobs.workers.worker import EasyJobsWorker
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CLOSING = 5.0  # seconds of the whole grace that are kept for the hub
+
+_managers: WeakKeyDictionary[FastAPI, EasyJobsManager] = WeakKeyDictionary()
+
+
+class EasyJobsManager:
+    """Holds queues, jobs and workers' sessions, and serves the API. Make it, declare tasks with `@manager.task(...)`,
+    and give `manager.lifespan` to a FastAPI application, or use `create` inside its `on_event('startup')`.
+
+    An argument that is not given is taken from its `EASYJOBS_…` variable (`easyjobs.settings.ManagerSettings`).
+
+    :param server_secret: what workers prove and people log in with. Without one (here and in EASYJOBS_SECRET) one is
+        made and printed at the start, and only the machine itself may connect.
+    :param store: a URL (`sqlite:///jobs.db`, `memory:`) or a store that is not open yet.
+    :param prefix: where all its routes live: "" or a path as "/jobs".
+    :param open_docs: let everybody read `/docs` and `/openapi.json`.
+    :param max_tasks_per_worker: how many jobs of its own tasks run at once.
+    :param options: the other fields of `ManagerSettings`.
+    :param clock: and `ids` are for simulations.
+    :raises ConfigurationError: a value will not do.
+    """
+
+    def __init__(
+        self,
+        server_secret: str | None = None,
+        *,
+        store: str | Store | None = None,
+        prefix: str | None = None,
+        open_docs: bool | None = None,
+        max_tasks_per_worker: int | None = None,
+        lease: float | None = None,
+        heartbeat: float | None = None,
+        grace: float | None = None,
+        queue_depth: int | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+        **options: Any,
+    ) -> None:
+        unknown = options.keys() - set(ManagerSettings.__struct_fields__)
+        if unknown:
+            raise ConfigurationError(f"EasyJobsManager has no argument {min(unknown)!r}")
+        self.settings = manager_settings(
+            server_secret=server_secret,
+            store=store if isinstance(store, str) else None,
+            prefix=prefix,
+            open_docs=open_docs,
+            max_tasks_per_worker=max_tasks_per_worker,
+            lease=lease,
+            heartbeat=heartbeat,
+            grace=grace,
+            queue_depth=queue_depth,
+            **options,
+        )
+        self._clock = clock or SystemClock()
+        self._ids = ids or Ids()
+        self._given_store = None if isinstance(store, str) else store
+        secret = self.settings.server_secret
+        self._made_secret = "" if secret else self._ids.token()
+        self._secret = secret or self._made_secret
+        self._hub: Hub | None = None
+        self._stopping = False
+        self._nursery = Nursery("manager")
+        self._worker: EasyJobsWorker | None = None
+        self._sites: WeakKeyDictionary[FastAPI, Site] = WeakKeyDictionary()
+
+    # -- living with an application
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Serve in `app` while this lasts: `FastAPI(lifespan=manager.lifespan)`, or `async with manager.lifespan(app):`
+        inside a lifespan of your own.
+
+        :raises ConfigurationError, StoreError: it cannot start; the message says why.
+        """
+        self.attach(app)
+        await self.start()
+        try:
+            yield
+        finally:
+            await self.stop()
+
+    @classmethod
+    async def create(cls, server: FastAPI, server_secret: str | None = None, **options: Any) -> EasyJobsManager:
+        """A manager that runs in `server` until that shuts down; for use inside its `on_event('startup')`.
+
+        A second call for the same application returns the first manager.
+
+        :param options: as the constructor's.
+        :raises ConfigurationError: a value will not do, or the application has a lifespan of its own and would never
+            tell the manager to stop. StoreError: the store cannot be opened.
+        """
+        if server not in _managers:
+            manager = cls(server_secret, **options)
+            stop_with(server, manager.stop)
+            _managers[server] = manager
+            manager.attach(server)
+            await manager.start()
+        return _managers[server]
+
+    def attach(self, app: FastAPI) -> None:
+        """Put the manager's routes into `app`; they refuse with 503 until `start`. May be called again."""
+        if app in self._sites:
+            return
+        prefix = self.settings.prefix
+        gate = Gate(
+            self._secret,
+            clock=self._clock,
+            ids=self._ids,
+            public=public_paths(open_docs=self.settings.open_docs),
+            local_only=bool(self._made_secret),
+        )
+        base = own_base() if prefix else app.openapi
+        self._sites[app] = site = Site(self._running, gate, Cursors(self._secret), prefix=prefix, base=base)
+        take_place(app, site, prefix=prefix)
+
+    async def start(self) -> None:
+        """Open the store and begin to work. Once, and again after `stop`.
+
+        :raises ConfigurationError, StoreError: it cannot; the message says why.
+        """
+        try:
+            hub = Hub(
+                self._given_store or open_store(self.settings.store),
+                clock=self._clock,
+                ids=self._ids,
+                settings=hub_settings(self.settings),
+            )
+            await hub.start()
+        except (ConfigurationError, StoreError) as error:
+            log_in_one_line(error)
+            raise
+        self._hub = hub
+        if self._worker is not None:
+            await self._worker.start()
+        if self._made_secret:
+            sys.stderr.write(
+                f"easyjobs: no secret was given; until it stops, this manager's is {self._made_secret}\n"
+                f"easyjobs: log in at {self.settings.prefix}/login; other machines are refused until you set "
+                "EASYJOBS_SECRET\n"
+            )
+
+    async def stop(self) -> None:
+        """Let the embedded worker's jobs end, tell the others, close the store; within `stop_grace` seconds. May be
+        called twice.
+        """
+        hub = self._hub
+        if hub is None or self._stopping:
+            return
+        self._stopping = True
+        whole = self.settings.stop_grace
+        kept = min(CLOSING, whole / 2)
+        if self._worker is not None:
+            await self._worker.stop(whole - kept)
+            await hub.stop(kept)
+        else:
+            await hub.stop(whole)
+        await self._nursery.close()
+        self._hub = None
+        self._stopping = False
+
+    @property
+    def hub(self) -> Hub:
+        """The engine room. Raises Unavailable before `start` and after `stop`."""
+        return self._running()
+
+    @property
+    def store(self) -> Store:
+        """Where the jobs are kept. Raises Unavailable as `hub` does."""
+        return self._running().store
+
+    def _running(self) -> Hub:
+        if self._hub is None:
+            raise Unavailable("The manager is not running.")
+        return self._hub
+
+    # -- tasks of its own
+
+    @overload
+    def task(self, function: Callable[P, Awaitable[R]], /) -> BoundTask[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> BoundTask[P, R]: ...
+    @overload
+    def task(
+        self,
+        /,
+        *,
+        namespace: str | Sequence[str] = "DEFAULT",
+        name: str | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> Declare: ...
+    def task(
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        namespace: str | Sequence[str] = "DEFAULT",
+        name: str | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> Any:
+        """Declare a task that runs here, on the application's own loop (functions that are no coroutines: in threads).
+
+        `namespace` is its queue, or several. Before or after `start`; decorators stack. What is returned makes jobs.
+
+        :raises RegistrationError: it cannot be declared as written.
+        """
+        worker = self._embedded()
+        declare = worker.task(namespace=namespace, name=name, **options)
+        bound: Any = declare if function is None else declare(function)
+        if self._hub is not None:
+            self._nursery.spawn(worker.start(), "embedded worker")
+        return bound
+
+    async def submit(self, calls: Sequence[Call], *, together: bool = False) -> list[JobHandle[Any]]:
+        """Make jobs, as `Caller.submit`."""
+        return await (await self._caller()).submit(calls, together=together)
+
+    async def result(self, id: str, timeout: float | None = None) -> Any:
+        """The result of a job, as `Caller.result`."""
+        return await (await self._caller()).result(id, timeout)
+
+    async def cancel(self, id: str) -> None:
+        """Ask that a job stop, as `Caller.cancel`."""
+        await (await self._caller()).cancel(id)
+
+    async def _caller(self) -> EasyJobsWorker:
+        self._running()
+        worker = self._embedded()
+        await worker.start()
+        return worker
+
+    def _embedded(self) -> EasyJobsWorker:
+        """The worker for the manager's own tasks; there is none until the first."""
+        if self._worker is None:
+            self._worker = EasyJobsWorker(
+                "DEFAULT",
+                manager_secret=self._secret,
+                max_tasks_per_worker=self.settings.max_tasks_per_worker,
+                threads=self.settings.threads,
+                name="manager",
+                worker_id=f"manager-{self._ids.token()}",
+                drain_grace=self.settings.stop_grace,
+                connect=self._dial,
+                embedded=True,
+                clock=self._clock,
+                ids=self._ids,
+            )
+        return self._worker
+
+    async def _dial(self) -> Link:
+        if self._hub is None:
+            raise ConnectionLost("the manager is not running")
+        return connect(self._hub, self._nursery)
+
+
+def hub_settings(settings: ManagerSettings) -> HubSettings:
+    """What of a manager's settings is the hub's."""
+    return HubSettings(
+        lease=settings.lease,
+        heartbeat=settings.heartbeat,
+        grace=settings.grace,
+        queue_depth=settings.queue_depth,
+        warn_depth=settings.warn_depth,
+        retention=Retention(settings.keep_completed, settings.keep_others),
+        limits=Limits(arguments=settings.max_arguments, result=settings.max_result),
+    )
