@@ -1,0 +1,99 @@
+"""`python -m benchmarks`: the spine's figures, as medians of fresh stores, beside the machine's limits, as table and JSON."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from benchmarks import limits, spine
+from benchmarks.cluster import Cluster
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run on uvloop where it is installed, as the processes do."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(coroutine)
+    return uvloop.run(coroutine)
+
+
+def machine() -> dict[str, float]:
+    """The machine's limits, in the order of the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        lifecycles = limits.sqlite_lifecycles(Path(folder))
+    return {
+        "raw SQLite lifecycles /s": lifecycles,
+        "websocket round trip ms": run(limits.websocket_round_trip()),
+        "bare asyncio tasks /s": run(limits.bare_tasks()),
+    }
+
+
+def medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    """The median of each figure."""
+    return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+
+
+def table(title: str, figures: dict[str, float], runs: list[dict[str, float]] | None = None) -> None:
+    """Print figures, with the least and the most of all runs."""
+    print(f"\n{title}")
+    for name, value in figures.items():
+        spread = ""
+        if runs is not None and len(runs) > 1:
+            least, most = min(run[name] for run in runs), max(run[name] for run in runs)
+            spread = f"   ({number(least)} to {number(most)})"
+        print(f"  {name:<28}{number(value):>12}{spread}")
+
+
+def number(value: float) -> str:
+    """Few digits for small figures, thousands apart for large ones."""
+    return f"{value:,.2f}" if value < 100 else f"{value:,.0f}"
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--runs", type=int, default=3, help="fresh stores to take the median of")
+    parser.add_argument("--old", type=int, default=0, help="also drain beside so many finished jobs")
+    arguments = parser.parse_args()
+    runs = []
+    bounds = []
+    for number_of_run in range(arguments.runs):
+        bounds.append(machine())
+        with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder)) as cluster:
+            runs.append(run(spine.measure(cluster)))
+        print(
+            f"run {number_of_run + 1} of {arguments.runs}: {json.dumps({k: round(v, 2) for k, v in runs[-1].items()})}"
+        )
+    report = {"machine": medians(bounds), "easyjobs": medians(runs)}
+    if arguments.old:
+        with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder)) as cluster:
+            fresh, beside = run(spine.drain_beside(cluster, arguments.old))
+        report["old rows"] = {"drain /s": fresh, f"drain beside {arguments.old} /s": beside, "ratio": beside / fresh}
+    table(
+        f"This machine ({platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()})",
+        report["machine"],
+        bounds,
+    )
+    table("easyjobs: client, manager, one worker; SQLite, synchronous=FULL", report["easyjobs"], runs)
+    if "old rows" in report:
+        table("The drain beside old jobs", report["old rows"])
+    RESULTS.mkdir(exist_ok=True)
+    file = RESULTS / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
+    file.write_text(json.dumps({**report, "runs": runs}, indent=1))
+    print(f"\n  written to {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Manager and worker as they are deployed: processes of their own, SQLite with FULL durability."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+
+
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port: int = s.getsockname()[1]
+        return port
+
+
+class Cluster:
+    """One manager on a store of its own, and workers as they are asked for. A context manager: nothing outlives it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.secret = secrets.token_hex(16)
+        self.file = folder / "bench.db"
+        self._log = (folder / "processes.log").open("wb")
+        self._env = {
+            **os.environ,
+            "EASYJOBS_SECRET": self.secret,
+            "EASYJOBS_STORE": f"sqlite:///{self.file}",
+            "EASYJOBS_MANAGER_URL": self.url,
+        }
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.secret}"}, timeout=60)
+
+    def __enter__(self) -> Cluster:
+        self.manager = self.start("easyjobs.cli", "manager", "--host", "127.0.0.1", "--port", str(self.port))
+        self.until("the manager answers", lambda: self.http.get("/health/ready").status_code == 200)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.http.close()
+        for process in reversed(self._processes):
+            self.stop(process)
+        self._log.close()
+
+    def start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `python -m module arguments`."""
+        command = [sys.executable, "-m", module, *arguments]
+        process = subprocess.Popen(command, env=self._env, cwd=ROOT, stdout=self._log, stderr=self._log)  # noqa: S603
+        self._processes.append(process)
+        return process
+
+    def worker(self) -> subprocess.Popen[bytes]:
+        """Start the stand-alone worker of the benchmarks and wait until it is connected."""
+        process = self.start("easyjobs.cli", "worker", "benchmarks.tasks:worker")
+        self.until("the worker is connected", lambda: len(self.workers()) == 1)
+        return process
+
+    def workers(self) -> list[dict[str, object]]:
+        """The workers that are connected."""
+        items = self.http.get("/api/workers").json()["items"]
+        return [worker for worker in items if worker["state"] != "disconnected"]
+
+    def stop(self, process: subprocess.Popen[bytes]) -> None:
+        """Ask a process to end and wait until it has."""
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def until(self, what: str, is_so: object, seconds: float = 120) -> None:
+        """Wait until `is_so()`; :raises SystemExit: it did not become so, or a process ended; shows its last words."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                if is_so():  # type: ignore[operator]
+                    return
+            except httpx.TransportError:
+                if any(process.poll() for process in self._processes):
+                    break
+            time.sleep(0.02)
+        self._log.flush()
+        print((self.folder / "processes.log").read_text()[-3000:], file=sys.stderr)
+        raise SystemExit(f"it never came true that {what}")
+
+
+def peak_memory(process: subprocess.Popen[bytes]) -> float:
+    """The most memory that a process has had, in MB."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
