@@ -126,13 +126,14 @@ class EasyJobsManager:
         :raises ConfigurationError: a value will not do, or the application has a lifespan of its own and would never
             tell the manager to stop. StoreError: the store cannot be opened.
         """
-        if server not in _managers:
+        manager = _managers.get(server)
+        if manager is None:
             manager = cls(server_secret, **options)
-            stop_with(server, manager.stop)
+            stop_with(server, manager.stop, "`async with EasyJobsManager(...).lifespan(app):`")
             _managers[server] = manager
             manager.attach(server)
-            await manager.start()
-        return _managers[server]
+        await manager.start()
+        return manager
 
     def attach(self, app: FastAPI) -> None:
         """Put the manager's routes into `app`; they refuse with 503 until `start`. May be called again."""
@@ -151,10 +152,12 @@ class EasyJobsManager:
         take_place(app, site, prefix=prefix)
 
     async def start(self) -> None:
-        """Open the store and begin to work. Once, and again after `stop`.
+        """Open the store and begin to work. May be called again while it runs, and after `stop`.
 
         :raises ConfigurationError, StoreError: it cannot; the message says why.
         """
+        if self._hub is not None:
+            return
         try:
             hub = Hub(
                 self._given_store or open_store(self.settings.store),

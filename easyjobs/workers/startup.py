@@ -26,12 +26,15 @@ def worker_of(server: Application, queues: Hashable, worker: W) -> W:
     return first
 
 
-def stop_with(server: Application, stop: Callable[[], Awaitable[None]]) -> None:
+def stop_with(server: Application, stop: Callable[[], Awaitable[None]], instead: str) -> None:
     """Call `stop` when the application shuts down, ahead of its own shutdown handlers, which may close what jobs use.
 
-    :raises ConfigurationError: it has a lifespan of its own, and never calls such handlers.
+    For use inside `on_event('startup')`.
+
+    :raises ConfigurationError: it has a lifespan of its own, and never calls such handlers; says what to use `instead`.
     """
-    handlers = getattr(server.router, "on_shutdown", None)
-    if handlers is None or "Default" not in type(server.router.lifespan_context).__name__:
-        raise ConfigurationError("this application has its own lifespan; in it, use `async with EasyJobsWorker(...):`")
-    handlers.insert(0, stop)
+    # an application that calls no startup handlers calls no shutdown handlers either; its lifespan's type does not
+    # tell, because every router that it includes wraps it once more
+    if not getattr(server.router, "on_startup", None):
+        raise ConfigurationError(f"this application has its own lifespan; in it, use {instead}")
+    server.router.on_shutdown.insert(0, stop)

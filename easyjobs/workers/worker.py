@@ -168,12 +168,12 @@ class EasyJobsWorker:
         worker = cls(jobs_queue, manager_secret=manager_secret or server_secret, **options)
         first = worker_of(server, worker.settings.jobs_queue, worker)
         if first is worker:
-            stop_with(server, worker.stop)
-            await worker.start()
+            stop_with(server, worker.stop, "`async with EasyJobsWorker(...):`")
+        await first.start()
         return first
 
     async def start(self) -> None:
-        """Connect in the background and take jobs from then on. May be called again while it runs."""
+        """Connect in the background and take jobs from then on. May be called again while it runs, and after `stop`."""
         self._start(standalone=False)
 
     def _start(self, *, standalone: bool) -> Engine:
@@ -205,6 +205,8 @@ class EasyJobsWorker:
             seconds = self.settings.drain_grace if grace is None else grace
             self._stopping = engine.nursery.spawn(engine.stop(seconds), "stop")
         await asyncio.shield(self._stopping)
+        if self._engine is engine:
+            self._engine = self._stopping = None
 
     async def run(self) -> None:
         """Start, work until SIGTERM or SIGINT, and stop; for a process that is nothing but this worker.
