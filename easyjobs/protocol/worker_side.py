@@ -165,19 +165,20 @@ class WorkerSide(Peer):
         """A socket is open and authenticated; the next `frame` is the greeting, with all that is in hand."""
         super().connected(now)
         self._fresh = {}
+        self._confirming = False
         self._superseded = {}
 
     def timer(self) -> float | None:
         """When `handle_timer` is due; None without a connection. Ask again after `receive`."""
         due = super().timer()
-        if due is None or not self._fresh:
+        if due is None or not self._fresh or self._confirming:
             return due
         return min(due, self._fresh_since + CONFIRM * self.limits.heartbeat)
 
     def handle_timer(self, now: float) -> str | None:
         """Say what is due by now. A reason to leave the connection, if there is one."""
         reason = super().handle_timer(now)
-        self._confirming = now >= self._fresh_since + CONFIRM * self.limits.heartbeat
+        self._confirming = self._confirming or now >= self._fresh_since + CONFIRM * self.limits.heartbeat
         return reason
 
     def _hello(self) -> Hello:

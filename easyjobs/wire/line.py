@@ -37,7 +37,7 @@ Dialler: TypeAlias = Callable[[], Awaitable[Link]]
 class Line:
     """Keeps `peer` connected. Call `start` once, `wake` after each call that gave the peer something to say.
 
-    :param deliver: what the manager asks for, as `Peer.receive` gives it; must return at once and not raise.
+    :param deliver: what each frame asks for, as `Peer.receive` gives it; must return at once and not raise.
     :param changed: called when the line goes up (True: the manager has said welcome) or down.
     """
 
@@ -190,8 +190,7 @@ class Line:
             self._up = self._welcomed = True
             self.reason = ""
             self._changed(True)
-        if orders:
-            self._deliver(orders)
+        self._deliver(orders)
         if (due := self._peer.timer()) is not None and due < self._due:
             self._arm()
         self._unsaid.set()

@@ -171,6 +171,19 @@ def test_an_assignment_that_takes_longer_is_confirmed_with_started(worker: Worke
     assert talk.hear() == []
 
 
+def test_a_worker_that_cannot_speak_has_no_timer_that_is_due_for_ever(worker: WorkerSide, talk: Conversation) -> None:
+    talk.connect()
+    talk.say(Assign([assignment("a")]))
+    talk.now += 1
+    worker.handle_timer(talk.now)
+    due = worker.timer()
+    assert due is not None
+    assert due > talk.now
+    talk.say(Assign([assignment("b")]))
+    worker.handle_timer(talk.now)
+    assert talk.hear() == [Started([held("a"), held("b")])]
+
+
 def test_a_heartbeat_names_what_is_held_or_owed_and_confirms_it(worker: WorkerSide, talk: Conversation) -> None:
     talk.connect()
     talk.say(Assign([assignment("a"), assignment("b")]))
