@@ -62,7 +62,7 @@ _error = msgspec.json.Decoder(_Error).decode
 
 
 class Desk:
-    """Acts on messages. One for all connections; it keeps nothing of its own."""
+    """Acts on messages. One for all `connections`, which it knows until they have left."""
 
     def __init__(
         self,
@@ -83,6 +83,7 @@ class Desk:
         self._nursery = nursery
         self._settings = settings
         self._counters = counters
+        self.connections: dict[Connection, None] = {}  # a dict for its order
         self.rescue: Callable[[], None] = lambda: None  # a session's time may have become shorter
         self._acts: dict[type, Callable[[Connection, Any], None]] = {
             Hello: self._hello,
@@ -107,6 +108,7 @@ class Desk:
 
     def left(self, connection: Connection) -> None:
         """A connection is over: its session has a little time to come back, its waits are forgotten."""
+        self.connections.pop(connection, None)
         self._requests.forget(connection, connection.awaited)
         live = self._live(connection)
         if live is None:

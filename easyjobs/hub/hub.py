@@ -62,7 +62,6 @@ class Hub:
         self._ids = ids or Ids()
         self._instance = self._ids.job_id(self._clock.wall())
         self._nursery = Nursery("hub")
-        self._connections: dict[Connection, None] = {}
         self._state = "new"
         self.catalog = Catalog()
         self.roster = Roster()
@@ -163,11 +162,11 @@ class Hub:
             return
         self._state = "stopping"
         self.dispatcher.stopped = True
-        for connection in list(self._connections):
+        for connection in list(self.desk.connections):
             connection.send(Drain())
         drained = self._nursery.spawn(self.committer.drained(), "drain")
         await asyncio.wait({drained}, timeout=max(0.0, grace - 2.0))
-        for connection in list(self._connections):
+        for connection in list(self.desk.connections):
             connection.close(SHUT, "the manager stops")
         await asyncio.sleep(0)
         await self._nursery.close(patience=1.0)
@@ -192,19 +191,11 @@ class Hub:
 
     def connect(self, transport: Transport, *, role_allowed: frozenset[str], by: str) -> Connection:
         """A socket that passed the gate; feed the connection its frames. `by` names who it is, for people."""
-        connection = Connection(transport, self, self._clock, self._nursery, self.settings, roles=role_allowed, by=by)
-        self._connections[connection] = None
+        connection = Connection(
+            transport, self.desk, self._clock, self._nursery, self.settings, roles=role_allowed, by=by
+        )
+        self.desk.connections[connection] = None
         return connection
-
-    # -- the desk of all connections
-
-    heard = property(lambda self: self.desk.heard)
-    patient = property(lambda self: self.desk.patient)
-
-    def left(self, connection: Connection) -> None:
-        """A connection is over."""
-        self._connections.pop(connection, None)
-        self.desk.left(connection)
 
     # -- trouble
 
