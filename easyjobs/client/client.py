@@ -155,11 +155,8 @@ class EasyJobsClient:
             nursery=self._nursery,
             changed=self._changed,
         )
-        caller = _AsCaller(self)
         self._line = line
-        self._calls = Calls(
-            side, caller, line.wake, lambda: line.up, clock=self._clock, ids=self._ids, patience=self._patience
-        )
+        self._calls = Calls(side, line, _AsCaller(self), clock=self._clock, ids=self._ids, patience=self._patience)
         line.start()
         return self._calls
 
@@ -169,8 +166,8 @@ class EasyJobsClient:
                 self._calls.heard(order)
 
     def _changed(self, up: bool) -> None:
-        if self._calls is not None and self._line is not None:
-            self._calls.line_changed(up, self._line.reason)
+        if self._calls is not None:
+            self._calls.line_changed(up)
 
 
 class _AsCaller:

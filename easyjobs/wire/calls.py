@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from easyjobs.tasks.context import current_job_or_none
 from easyjobs.tasks.encoding import encode_arguments
 from easyjobs.tasks.handle import Call, Caller, JobHandle
 from easyjobs.wire.answers import outcome, refusal
+from easyjobs.wire.line import Line
 
 MOST_JOBS: Final = 20_000
 MOST_BYTES: Final = 8 * 1024 * 1024
@@ -49,27 +50,26 @@ class Part:
 
 
 class Calls:
-    """The jobs that somebody made over `peer` and waits for. The line's owner passes on what it hears.
+    """The jobs that somebody made over `peer` and waits for. The owner of the line passes on what it hears.
 
-    :param owner: whom the handles ask. `wake`: tells the line that there is something to say. `up`: whether it stands.
+    :param owner: whom the handles ask.
     :param patience: seconds that a call waits for a manager to be reachable; None: as long as it takes.
     """
 
     def __init__(
         self,
         peer: Peer,
+        line: Line,
         owner: Caller,
-        wake: Callable[[], None],
-        up: Callable[[], bool],
         *,
         clock: Clock,
         ids: Ids,
         patience: float | None,
     ) -> None:
         self._peer = peer
+        self._line = line
         self._owner = owner
-        self._wake = wake
-        self._up = up
+        self._wake = line.wake
         self._clock = clock
         self._ids = ids
         self._patience = patience
@@ -81,8 +81,6 @@ class Calls:
         self._changed = asyncio.Event()
         self._closed = False
         self._giving_up: asyncio.TimerHandle | None = None
-        self.why = "no manager was reached yet"
-        """Why the line is down, for the errors that say so."""
 
     # -- what callers ask
 
@@ -118,7 +116,7 @@ class Calls:
         """
         call.wait = True
         submission = self._submission(call)
-        if not self._up():
+        if not self._line.up:
             await self._reach()
         job = current_job_or_none()
         async with nullcontext() if job is None else job.parked():
@@ -146,27 +144,26 @@ class Calls:
             return False
         return True
 
-    def line_changed(self, up: bool, why: str = "") -> None:
+    def line_changed(self, up: bool) -> None:
         """The line went up or down; what is outstanding is given up after `patience` seconds without it."""
-        self.why = why
         if self._giving_up is not None:
             self._giving_up.cancel()
             self._giving_up = None
         if up:
             self._changed.set()
         elif self._patience is not None:
-            self._giving_up = asyncio.get_running_loop().call_later(self._patience, self.give_up, "")
+            self._giving_up = asyncio.get_running_loop().call_later(self._patience, self.give_up)
 
     def close(self) -> None:
         """Nothing will be answered any more: everybody who waits, or asks from now on, is told."""
         self._closed = True
-        self.why = "it was closed here"
-        self.line_changed(True, self.why)
-        self.give_up("")
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+        self.give_up()
 
-    def give_up(self, why: str) -> None:
+    def give_up(self) -> None:
         """Tell everybody who waits that no answer will come."""
-        lost = f"the connection to the manager is lost: {why or self.why}"
+        lost = f"the connection to the manager is lost: {self._why()}"
         for id, part in self._parts.items():
             self._peer.forget(id)
             if not part.answered.done():
@@ -301,7 +298,7 @@ class Calls:
     async def _end(self, id: str, timeout: float | None, *, asked: bool = False) -> Ended:
         """:param asked: its submission has asked for it already, and waits to be sent."""
         loop = asyncio.get_running_loop()
-        if not self._up() and not asked:
+        if not self._line.up and not asked:
             await self._reach()
         waiter: asyncio.Future[Ended] = loop.create_future()
         waiters = self._waiting.get(id)
@@ -357,17 +354,20 @@ class Calls:
 
     async def _reach(self) -> None:
         """Wait until the line stands."""
-        if self._up() and not self._closed:
+        if self._line.up and not self._closed:
             return
         try:
             async with asyncio.timeout(self._patience):
-                while not self._closed and not self._up():
+                while not self._closed and not self._line.up:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            raise ConnectionLost(f"no manager in {self._patience:g} s: {self.why}") from None
+            raise ConnectionLost(f"no manager in {self._patience:g} s: {self._why()}") from None
         if self._closed:
-            raise ConnectionLost(f"no manager: {self.why}")
+            raise ConnectionLost(f"no manager: {self._why()}")
+
+    def _why(self) -> str:
+        return "it was closed here" if self._closed else self._line.reason
 
 
 def _time_over(waiter: asyncio.Future[Any], id: str, timeout: float) -> None:

@@ -88,14 +88,13 @@ class Engine:
             nursery=self.nursery,
             changed=self._changed,
         )
-        wake = self.line.wake
-        self.calls = Calls(self._side, caller, wake, lambda: self.line.up, clock=clock, ids=ids, patience=None)
+        self.calls = Calls(self._side, self.line, caller, clock=clock, ids=ids, patience=None)
         self.runner = Runner(
             self._side,
             registry,
             self._executor,
             slots,
-            wake,
+            self.line.wake,
             clock=clock,
             nursery=self.nursery,
             stuck=lambda: self._executor.stuck,
@@ -177,7 +176,7 @@ class Engine:
             self._settled.set()
 
     def _changed(self, up: bool) -> None:
-        self.calls.line_changed(up, self.line.reason)
+        self.calls.line_changed(up)
         if up:
             log.info("worker %s is connected", self.name)
         elif self.line.replaced:
