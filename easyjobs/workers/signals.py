@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def until_told_to_stop(hurry: Callable[[], None]) -> asyncio.Future[None]:
-    """A future that ends with the first SIGTERM or SIGINT; each further one calls `hurry`. On the loop's thread, which
-    must be the main one.
+@contextmanager
+def stop_signals(hurry: Callable[[], None]) -> Iterator[asyncio.Future[None]]:
+    """Inside, SIGTERM and SIGINT end the future that it gives; each further one calls `hurry`.
+
+    On the event loop of the main thread.
     """
     loop = asyncio.get_running_loop()
     told: asyncio.Future[None] = loop.create_future()
@@ -24,4 +27,8 @@ def until_told_to_stop(hurry: Callable[[], None]) -> asyncio.Future[None]:
 
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, heard)
-    return told
+    try:
+        yield told
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)

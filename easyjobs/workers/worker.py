@@ -22,7 +22,7 @@ from easyjobs.wire.address import manager_address
 from easyjobs.wire.dial import dial, dial_sync
 from easyjobs.wire.line import Dialler
 from easyjobs.workers.engine import Engine, Reach
-from easyjobs.workers.signals import until_told_to_stop
+from easyjobs.workers.signals import stop_signals
 from easyjobs.workers.startup import Application, stop_with, worker_of
 
 P = ParamSpec("P")
@@ -216,11 +216,11 @@ class EasyJobsWorker:
         :raises ConnectionLost: a newer process of the same worker_id took over.
         """
         engine = self._start(standalone=True)
-        told = until_told_to_stop(engine.runner.hurry)
-        replaced = engine.nursery.spawn(engine.until_replaced(), "replaced")
-        await asyncio.wait((told, replaced), return_when=asyncio.FIRST_COMPLETED)
-        replaced.cancel()
-        await self.stop()
+        with stop_signals(engine.runner.hurry) as told:
+            replaced = engine.nursery.spawn(engine.until_replaced(), "replaced")
+            await asyncio.wait((told, replaced), return_when=asyncio.FIRST_COMPLETED)
+            replaced.cancel()
+            await self.stop()
         if engine.line.replaced:
             raise ConnectionLost(f"another process took over the worker_id {engine.worker_id}")
 
