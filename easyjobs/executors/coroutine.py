@@ -15,8 +15,9 @@ from easyjobs.tasks.context import JobContext
 
 GRAVEYARD_SIZE = 1000
 
-# A coroutine that refuses even GeneratorExit is kept: the garbage collector would ask it again, and complain on stderr.
-_graveyard: deque[Coroutine[Any, Any, Any]] = deque(maxlen=GRAVEYARD_SIZE)
+# A coroutine that refuses even GeneratorExit is kept, with those it awaits: the garbage collector would ask them again,
+# and complain on stderr.
+_graveyard: deque[list[Any]] = deque(maxlen=GRAVEYARD_SIZE)
 
 
 class Abandoned(Exception):
@@ -79,7 +80,7 @@ class CoroutineRun:
             except StopIteration as end:
                 return end.value
             if self._last:
-                self._bury()
+                self._bury(awaited)
                 raise Abandoned
             try:
                 if self._may_hang(awaited):
@@ -125,11 +126,18 @@ class CoroutineRun:
         if self._asked and awaited.cancelled():
             self._context._heard = True
 
-    def _bury(self) -> None:
+    def _bury(self, awaited: Any) -> None:
+        if asyncio.isfuture(awaited):
+            awaited._asyncio_future_blocking = False  # or the next one who awaits it would be refused
+        chain: list[Any] = []
+        inner: Any = self._coroutine
+        while inner is not None:
+            chain.append(inner)
+            inner = getattr(inner, "cr_await", None)
         try:
             self._coroutine.close()
         except BaseException:  # noqa: BLE001 - its `finally` may raise anything, or await once more; nobody asks any longer
-            _graveyard.append(self._coroutine)
+            _graveyard.append(chain)
 
 
 class _Wake:

@@ -150,7 +150,10 @@ def enter(job: JobContext) -> Token[JobContext | None]:
 
 def leave(token: Token[JobContext | None]) -> None:
     """Undo `enter`, once."""
-    _current.reset(token)
+    try:
+        _current.reset(token)
+    except ValueError:
+        return  # the garbage collector closes a forgotten run from within another's context, which must stay as it is
 
 
 class CaptureHandler(logging.Handler):

@@ -154,7 +154,7 @@ def test_outside_of_a_job_and_for_our_own_loggers_nothing_is_captured(notes: Not
 def test_a_record_that_cannot_be_formatted_harms_nobody(
     job: JobContext, notes: Notebook, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with nobody_configured_logging() as root:
+    with nobody_configured_logging():
 
         class Rude:
             def __str__(self) -> str:
@@ -201,7 +201,7 @@ def test_a_level_that_somebody_chose_stays() -> None:
 
 
 def test_warnings_of_a_process_without_logging_still_reach_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
-    with nobody_configured_logging() as root:
+    with nobody_configured_logging():
         spoken: list[str] = []
 
         class Ear(logging.Handler):

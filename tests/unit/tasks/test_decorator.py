@@ -215,11 +215,14 @@ def test_the_spec_says_all_that_the_manager_needs() -> None:
 )
 @pytest.mark.parametrize("declare", ["plain", "bound"])
 def test_wrong_options_are_refused_when_declared(declare: str, options: Any, reason: str) -> None:
-    with pytest.raises(RegistrationError) as refusal:
+    def declared() -> None:
         if declare == "plain":
             task(**options)(add)
         else:
             bind(add, **{"caller": None, "queue": "q", **options})
+
+    with pytest.raises(RegistrationError) as refusal:
+        declared()
     assert reason in str(refusal.value)
     assert "test_decorator.py:" in str(refusal.value)
 
