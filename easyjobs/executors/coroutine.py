@@ -7,17 +7,11 @@ all the rest, and one that swallows its cancellation could never be left.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import ctypes
 from collections.abc import Coroutine, Generator
 from typing import Any
 
 from easyjobs.tasks.context import JobContext
-
-GRAVEYARD_SIZE = 1000
-
-# A coroutine that refuses even GeneratorExit is kept, with those it awaits: the garbage collector would ask them again,
-# and complain on stderr.
-_graveyard: deque[list[Any]] = deque(maxlen=GRAVEYARD_SIZE)
 
 
 class Abandoned(Exception):
@@ -137,7 +131,10 @@ class CoroutineRun:
         try:
             self._coroutine.close()
         except BaseException:  # noqa: BLE001 - its `finally` may raise anything, or await once more; nobody asks any longer
-            _graveyard.append(chain)
+            # One that refuses even GeneratorExit must never be freed: that would ask it once more, wherever the garbage
+            # collector happens to be; at the interpreter's end, with no loop to await, it would turn for ever.
+            for part in chain:
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(part))
 
 
 class _Wake:

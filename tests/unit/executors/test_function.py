@@ -650,6 +650,37 @@ asyncio.run(main())
     assert ended.stdout == "failed\n"
 
 
+def test_a_coroutine_that_cannot_be_stopped_does_not_hold_the_process() -> None:
+    program = """
+import asyncio
+from easyjobs.executors.function import FunctionExecutor
+from easyjobs.tasks.context import JobContext
+from easyjobs.tasks.decorator import bind
+class Silence:
+    def log(self, *a): ...
+    def progress(self, *a): ...
+async def endless():
+    while True:
+        try:
+            await asyncio.sleep(100)
+        except BaseException:
+            pass
+async def stubborn():
+    await endless()
+async def main():
+    executor = FunctionExecutor(1, grace=0.01)
+    job = JobContext("j", "q", "t", 1, 1, Silence())
+    ran = await executor.run(bind(stubborn, caller=None, queue="q"), b"[]", b"{}", job, 0.01)
+    print(ran.end)
+asyncio.run(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
+    assert (ended.stdout, ended.stderr) == (
+        "failed\n",
+        "<JobContext q:t j attempt 1> did not end when it was cancelled; dropped\n",
+    )
+
+
 def test_a_loop_that_is_gone_ends_its_threads() -> None:
     release, ended = threading.Event(), threading.Event()
 
