@@ -59,6 +59,7 @@ class _Timeline(selectors.BaseSelector):
         else:
             self._turns += 1
             if self._turns > self._allowed:
+                self._turns = 0
                 raise Livelock(f"{self._allowed} turns of the loop without time passing")
         return []
 
