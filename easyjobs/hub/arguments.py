@@ -85,7 +85,7 @@ def parse(text: bytes, depth: int, where: str) -> Any:
 
 def _deeper_than(value: Any, depth: int) -> bool:
     level = [value]
-    for _ in range(depth + 1):
+    for _ in range(depth):
         below: list[Any] = []
         for item in level:
             if type(item) is list:

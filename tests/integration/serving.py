@@ -100,7 +100,7 @@ async def on_a_socket(app: FastAPI, **config: Any) -> AsyncIterator[str]:
     serving = asyncio.get_running_loop().create_task(server.serve())
     await until(lambda: server.started or serving.done())
     try:
-        yield "127.0.0.1:{}".format(server.servers[0].sockets[0].getsockname()[1])
+        yield f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
         await serving

@@ -9,10 +9,28 @@ import httpx
 import pytest
 from serving import Play, until
 
-FIELDS = (
-    "id queue task state priority args kwargs attempt max_attempts run_at created_at started_at finished_at worker "
-    "result error parent run key progress"
-).split()
+FIELDS = [
+    "id",
+    "queue",
+    "task",
+    "state",
+    "priority",
+    "args",
+    "kwargs",
+    "attempt",
+    "max_attempts",
+    "run_at",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "worker",
+    "result",
+    "error",
+    "parent",
+    "run",
+    "key",
+    "progress",
+]
 
 
 async def test_a_job_is_made_and_its_result_comes_back() -> None:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from easyjobs.api.endpoints import Call, Endpoint, reply
 from easyjobs.api.requests import read_query
-from easyjobs.api.routes.submit import Moment, WaitQuery
+from easyjobs.api.routes.submit import QueryMoment, WaitQuery
 from easyjobs.api.shapes import (
     AttemptList,
     JobOut,
@@ -40,8 +40,10 @@ class JobFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     worker: Text | None = None
     run: Text | None = None
     text: Annotated[Text, Meta(description="Part of the id, task, arguments, error or worker.")] | None = None
-    since: Annotated[Moment, Meta(description="Made then or later.")] | None = None
-    until: Annotated[Moment, Meta(description="Made before then.")] | None = None
+    since: Annotated[QueryMoment, Meta(description="Made then (RFC 3339, or seconds since 1970) or later.")] | None = (
+        None
+    )
+    until: Annotated[QueryMoment, Meta(description="Made before then.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=1000)] = 50
     cursor: Annotated[str, Meta(max_length=256, description="`next` of the page before.")] | None = None
 

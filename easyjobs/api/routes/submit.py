@@ -23,6 +23,7 @@ MOST_JOBS: Final = 10_000
 LARGEST_BULK: Final = 8 * 1024 * 1024
 
 Moment = Annotated[datetime.datetime, Meta(tz=True, description="RFC 3339, with its offset.")]
+QueryMoment = Annotated[Moment, Meta(description="RFC 3339, with its offset, or seconds since 1970.")]
 Wait = Annotated[float, Meta(ge=0, le=60, description="Seconds to wait for the end of the job.")]
 Delay = Annotated[float, Meta(ge=0, le=1e11, description="Seconds until it may start; not with `run_at`.")]
 Priority = Annotated[int, Meta(ge=-1_000_000, le=1_000_000, description="Higher goes first.")]
@@ -35,7 +36,7 @@ class SubmitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wait: Wait = 0.0
     priority: Priority | None = None
     delay: Delay | None = None
-    run_at: Moment | None = None
+    run_at: QueryMoment | None = None
 
 
 class WaitQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +65,6 @@ class JobIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 _one: Final = msgspec.json.Decoder(JobIn)
 _many: Final = msgspec.json.Decoder(list[JobIn])
-_object: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
 async def submit_task(call: Call) -> Response:
@@ -77,8 +77,6 @@ async def submit_task(call: Call) -> Response:
     queue, task = call.path("queue"), call.path("task")
     call.hub.task(queue, task)  # an unknown task is told before its arguments are read
     body = await read_body(call.request, call.hub.limits.arguments)
-    if body.strip():
-        parse_body(body, _object)
     submission = Submission(
         call.hub.job_id(),
         queue,
