@@ -1,0 +1,67 @@
+"""Requests made up from the OpenAPI page: none of them makes the manager fail, and each answer is as the page says."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error, response_schema_conformance, status_code_conformance
+from serving import BEARER, Play
+
+CHECKS = [not_a_server_error, response_schema_conformance, status_code_conformance]
+EXAMPLES = 12
+
+
+@pytest.fixture(scope="module")
+def where() -> Iterator[str]:
+    """A manager on a socket, in a thread with a loop of its own."""
+    play = Play()
+    play.gate.set()
+    server = uvicorn.Server(uvicorn.Config(play.app, host="127.0.0.1", port=0, log_level="critical"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started and thread.is_alive():
+        thread.join(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def shortened(case: Case) -> Case:
+    """The same request, without waiting a minute for an answer."""
+    if isinstance(case.query, dict) and isinstance(case.query.get("wait"), int | float):
+        case.query["wait"] = min(case.query["wait"], 0.02)
+    return case
+
+
+def ask(operation: Any, mode: GenerationMode) -> int:
+    """Ask one operation with made-up values; how many answers there were."""
+    answers: list[int] = []
+
+    @seed(2026)
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def asking(case: Case) -> None:
+        answer = shortened(case).call(headers=BEARER)
+        case.validate_response(answer, checks=CHECKS)
+        answers.append(answer.status_code)
+
+    try:
+        asking()
+    except Unsatisfiable:
+        assert mode is GenerationMode.NEGATIVE  # nothing can be wrong where nothing is asked for
+    return len(answers)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
+def test_no_request_makes_the_manager_fail(where: str, mode: GenerationMode) -> None:
+    schema = schemathesis.openapi.from_url(f"{where}/openapi.json", headers=BEARER)
+    asked = [ask(found.ok(), mode) for found in schema.get_all_operations()]
+    assert len([answers for answers in asked if answers]) >= 16
