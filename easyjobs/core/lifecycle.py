@@ -159,7 +159,7 @@ def _deadline_passed(job: Job, event: DeadlinePassed, now: float, options: Optio
 def _found_unreadable(job: Job, event: FoundUnreadable, now: float, options: Options, jitter: float) -> Decision:
     if job.state in FINAL:
         return Ignored("settled")
-    return _ended(job, FAILED, now, error=error_text("Unreadable", event.reason))
+    return _ended(job, FAILED, now, error=error_text("Unreadable", event.reason), token=None)
 
 
 def _ended(job: Job, state: State, now: float, **columns: Any) -> Step:

@@ -27,5 +27,7 @@ def delay(failures: int, options: Options, jitter: float) -> float:
 
 
 def _grown(first: float, factor: float, failures: int) -> float:
-    # 2.0 ** 1100 raises OverflowError; `retry_always` gets there in six weeks
-    return first * factor ** min(failures - 1, 64)
+    try:
+        return first * factor ** (failures - 1)
+    except OverflowError:  # 2.0 ** 1100 is one; `retry_always` gets there in six weeks
+        return LONGEST_DELAY if first else 0.0

@@ -1,0 +1,284 @@
+"""The one function that moves a job: every event in every state, and each rule as a story."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from easyjobs.core import lifecycle
+from easyjobs.core.events import (
+    CancelForced,
+    CancelRequested,
+    Completed,
+    DeadlinePassed,
+    Event,
+    Failed,
+    FoundUnreadable,
+    HandedBack,
+    NeverStarted,
+    Stopped,
+    WorkerDied,
+)
+from easyjobs.core.job import Attempt, Job
+from easyjobs.core.lifecycle import Decision, Flag, Ignored, Step, advance
+from easyjobs.core.states import FINAL, STATES, TRANSITIONS, State
+from easyjobs.core.task import Options
+from easyjobs.errors import IllegalTransition
+
+NOW = 1000.0
+ERROR = '{"type":"ValueError","message":"no","traceback":""}'
+
+
+def job(state: State, **columns: Any) -> Job:
+    """A job as its state usually looks: attempt 1 with token `t` runs, or has run where the state says so."""
+    ran = state not in ("waiting", "queued", "skipped")
+    row = Job("1", "q", "t", state=state, max_attempts=3, run_at=10.0, deadline=900.0)
+    if ran:
+        row.attempt, row.token, row.worker, row.started_at = 1, "t", "w", 500.0
+    if state == "running":
+        row.session, row.holds, row.progress = "s", "counter", '{"value":0.5}'
+    if state in FINAL:
+        row.finished_at = 700.0
+    return msgspec.structs.replace(row, **columns)
+
+
+def read(decision: Decision) -> str:
+    if isinstance(decision, Step):
+        return f"-> {decision.state}"
+    return "flag" if isinstance(decision, Flag) else decision.why
+
+
+EVENTS: dict[str, Event] = {
+    "completed": Completed(1, "t", "5"),
+    "failed": Failed(1, "t", ERROR),
+    "failed for good": Failed(1, "t", ERROR, final=True),
+    "stopped": Stopped(1, "t"),
+    "handed back": HandedBack(1, "t", "full"),
+    "never started": NeverStarted(1, "t"),
+    "worker died": WorkerDied(1, "t", "lost"),
+    "cancel": CancelRequested("me"),
+    "cancel forced": CancelForced("me"),
+    "deadline": DeadlinePassed(),
+    "unreadable": FoundUnreadable("bad JSON"),
+}
+TABLE = """
+                 waiting       queued        running       retry         completed  failed     cancelled  skipped
+completed        stale         stale         -> completed  duplicate     duplicate  duplicate  duplicate  stale
+failed           stale         stale         -> retry      duplicate     duplicate  duplicate  duplicate  stale
+failed for good  stale         stale         -> failed     duplicate     duplicate  duplicate  duplicate  stale
+stopped          stale         stale         -> cancelled  duplicate     duplicate  duplicate  duplicate  stale
+handed back      stale         stale         -> queued     duplicate     duplicate  duplicate  duplicate  stale
+never started    stale         stale         -> queued     duplicate     duplicate  duplicate  duplicate  stale
+worker died      stale         stale         -> queued     duplicate     duplicate  duplicate  duplicate  stale
+cancel           -> cancelled  -> cancelled  flag          -> cancelled  settled    settled    settled    settled
+cancel forced    -> cancelled  -> cancelled  -> cancelled  -> cancelled  settled    settled    settled    settled
+deadline         -> skipped    -> skipped    settled       -> skipped    settled    settled    settled    settled
+unreadable       -> failed     -> failed     -> failed     -> failed     settled    settled    settled    settled
+"""
+
+
+def cells() -> list[tuple[str, State, str]]:
+    head, *rows = TABLE.strip("\n").splitlines()
+    columns: list[tuple[State, int]] = [(state, head.index(state)) for state in STATES]
+    ends = [start for _, start in columns[1:]] + [200]
+    return [
+        (row[: columns[0][1]].strip(), state, row[start:end].strip())
+        for row in rows
+        for (state, start), end in zip(columns, ends, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("name", "state", "expected"), cells())
+def test_every_event_in_every_state(name: str, state: State, expected: str) -> None:
+    row = job(state)
+    before = msgspec.structs.asdict(row)
+    assert read(advance(row, EVENTS[name], NOW)) == expected
+    assert msgspec.structs.asdict(row) == before, "advance changes nothing itself"
+
+
+def test_the_table_above_is_whole() -> None:
+    found = cells()
+    assert {state for _, state, _ in found} == set(STATES)
+    assert {type(EVENTS[name]) for name, _, _ in found} == set(lifecycle._DECIDE)
+    assert len(found) == len(EVENTS) * len(STATES)
+
+
+def test_every_move_of_the_transition_table_that_events_make_is_made() -> None:
+    made = {
+        (state, decision.state)
+        for event in EVENTS.values()
+        for state in STATES
+        if isinstance(decision := advance(job(state), event, NOW), Step)
+    }
+    by_others = {  # submission, claims and releases of edges move a job too, elsewhere
+        (t.source, t.target) for t in TRANSITIONS if t.source is None or t.target == "running" or t.source == "waiting"
+    } - made
+    assert made | by_others == {(t.source, t.target) for t in TRANSITIONS}
+    assert by_others == {
+        (None, "waiting"),
+        (None, "queued"),
+        (None, "running"),
+        ("waiting", "queued"),
+        ("queued", "running"),
+        ("retry", "running"),
+    }
+
+
+SPOKEN = ["completed", "failed", "stopped", "handed back", "never started", "worker died"]
+
+
+@pytest.mark.parametrize("name", SPOKEN)
+def test_a_word_of_another_attempt_is_stale(name: str) -> None:
+    for columns in ({"attempt": 2, "token": "new"}, {"token": "other"}, {"attempt": 2}, {"token": None}):
+        assert advance(job("running", **columns), EVENTS[name], NOW) == Ignored("stale")
+    assert advance(job("completed", attempt=2, token="new"), EVENTS[name], NOW) == Ignored("stale")
+
+
+def test_a_result_is_kept_and_the_limit_given_back() -> None:
+    step = advance(job("running"), Completed(1, "t", "5"), NOW)
+    assert step == Step({"state": "completed", "finished_at": NOW, "result": "5"}, release=True)
+    unlimited = advance(job("running", holds=None), Completed(1, "t", "5"), NOW)
+    assert isinstance(unlimited, Step)
+    assert not unlimited.release
+
+
+def test_a_result_that_comes_before_the_cancel_is_obeyed_wins() -> None:
+    assert read(advance(job("running", cancel="me"), Completed(1, "t", "5"), NOW)) == "-> completed"
+
+
+def test_a_failure_with_attempts_left_waits_for_its_next_one() -> None:
+    step = advance(job("running", failures=1), Failed(1, "t", ERROR), NOW, Options(retry_delay=7.0))
+    assert step == Step(
+        {
+            "state": "retry",
+            "run_at": NOW + 7,
+            "failures": 2,
+            "error": ERROR,
+            "token": "t",  # so that the same word, said again, is known as a duplicate
+            "session": None,
+            "started_at": None,
+            "progress": None,
+            "holds": None,
+        },
+        Attempt("1", 1, "w", 500.0, NOW, "failed", ERROR),
+        release=True,
+    )
+
+
+def test_delays_come_from_the_task_unless_the_attempt_asked_for_one() -> None:
+    def run_at(event: Failed, **given: Any) -> Any:
+        step = advance(job("running"), event, NOW, **given)
+        assert isinstance(step, Step)
+        return step.columns["run_at"]
+
+    assert run_at(Failed(1, "t", ERROR)) == NOW + 2
+    assert run_at(Failed(1, "t", ERROR), jitter=0.0) == NOW + 1
+    assert run_at(Failed(1, "t", ERROR, delay=0.0)) == NOW
+    assert run_at(Failed(1, "t", ERROR, delay=99.0), options=Options(retry_delay=7.0)) == NOW + 99
+
+
+def test_the_last_failure_ends_the_job() -> None:
+    step = advance(job("running", failures=2), Failed(1, "t", ERROR, delay=5.0), NOW)
+    assert step == Step({"state": "failed", "finished_at": NOW, "error": ERROR, "failures": 3}, release=True)
+    endless = advance(job("running", failures=10**6, max_attempts=0), Failed(1, "t", ERROR), NOW)
+    assert read(endless) == "-> retry"
+
+
+@pytest.mark.parametrize(
+    "name", ["failed", "failed for good", "stopped", "handed back", "never started", "worker died"]
+)
+def test_a_pending_cancel_wins_over_every_other_run(name: str) -> None:
+    step = advance(job("running", cancel="me"), EVENTS[name], NOW, Options(retry_policy="retry_always"))
+    assert isinstance(step, Step)
+    assert (step.state, step.columns["finished_at"], step.release) == ("cancelled", NOW, True)
+
+
+def test_an_error_that_ended_a_cancelled_attempt_is_kept() -> None:
+    step = advance(job("running", cancel="me"), EVENTS["failed"], NOW)
+    assert isinstance(step, Step)
+    assert step.columns["error"] == ERROR
+    assert "failures" not in step.columns
+
+
+@pytest.mark.parametrize("name", ["handed back", "never started"])
+def test_what_comes_back_blames_nobody_and_keeps_its_place(name: str) -> None:
+    step = advance(job("running", failures=1, crashes=1), EVENTS[name], NOW)
+    assert isinstance(step, Step)
+    assert step.past == Attempt("1", 1, "w", 500.0, NOW, "returned", None)
+    assert (step.columns["run_at"], step.columns["token"], step.columns["session"]) == (10.0, None, None)
+    assert {"failures", "crashes", "error"}.isdisjoint(step.columns)
+    assert step.release
+
+
+def test_a_crash_is_counted_apart_from_failures() -> None:
+    step = advance(job("running", failures=2), WorkerDied(1, "t", "lease lost"), NOW)
+    assert isinstance(step, Step)
+    assert (step.state, step.columns["crashes"], step.columns["token"]) == ("queued", 1, None)
+    assert "failures" not in step.columns
+    assert step.past is not None
+    assert step.past.end == "crashed"
+    assert msgspec.json.decode(step.past.error or "") == {
+        "type": "WorkerDied",
+        "message": "lease lost",
+        "traceback": "",
+    }
+
+
+def test_the_third_crash_fails_the_job_and_under_never_the_first() -> None:
+    third = advance(job("running", crashes=2), EVENTS["worker died"], NOW)
+    assert isinstance(third, Step)
+    assert (third.state, third.columns["crashes"], third.columns["token"]) == ("failed", 3, None)
+    assert "WorkerDied" in third.columns["error"]
+    assert read(advance(job("running"), EVENTS["worker died"], NOW, Options(retry_policy="never"))) == "-> failed"
+
+
+def test_a_dead_workers_late_word_is_stale_after_its_job_was_taken_away() -> None:
+    for name in ("worker died", "handed back", "cancel forced", "unreadable"):
+        step = advance(job("running"), EVENTS[name], NOW)
+        assert isinstance(step, Step)
+        after = msgspec.structs.replace(job("running"), **step.columns)
+        assert advance(after, EVENTS["completed"], NOW) == Ignored("stale")
+
+
+def test_a_running_job_is_flagged_once() -> None:
+    assert advance(job("running"), CancelRequested("me"), NOW) == Flag("me")
+    assert advance(job("running", cancel="you"), CancelRequested("me"), NOW) == Ignored("settled")
+
+
+def test_cancel_says_who() -> None:
+    for event, by in ((CancelRequested("me"), "me"), (CancelForced("me"), "me")):
+        step = advance(job("queued"), event, NOW)
+        assert isinstance(step, Step)
+        assert step.columns["cancel"] == by
+        assert not step.release
+    forced = advance(job("running", cancel="first"), CancelForced("me"), NOW)
+    assert isinstance(forced, Step)
+    assert forced.columns["cancel"] == "first"
+    assert forced.release
+
+
+def test_a_deadline_skips_only_what_is_late_and_has_not_begun() -> None:
+    assert advance(job("queued", deadline=None), DeadlinePassed(), NOW) == Ignored("settled")
+    assert advance(job("queued", deadline=NOW + 1), DeadlinePassed(), NOW) == Ignored("settled")
+    step = advance(job("queued", deadline=NOW), DeadlinePassed(), NOW)
+    assert isinstance(step, Step)
+    assert "StartDeadlinePassed" in step.columns["error"]
+
+
+def test_a_row_that_cannot_be_read_says_why() -> None:
+    step = advance(job("running"), FoundUnreadable("bad JSON"), NOW)
+    assert isinstance(step, Step)
+    assert msgspec.json.decode(step.columns["error"])["message"] == "bad JSON"
+    assert step.release
+
+
+def test_a_move_outside_of_the_table_is_a_bug_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "allowed", lambda source, target: False)
+    with pytest.raises(IllegalTransition, match="running -> completed by Completed of job 1"):
+        advance(job("running"), EVENTS["completed"], NOW)
+    assert advance(job("completed"), EVENTS["completed"], NOW) == Ignored("duplicate")
+
+
+def test_an_unknown_event_is_a_bug_too() -> None:
+    with pytest.raises(KeyError):
+        advance(job("running"), object(), NOW)  # type: ignore[arg-type]
