@@ -75,8 +75,8 @@ class EasyJobsClient:
         :param args: arguments by place, `kwargs`: by name; `options`: delay, run_at, priority, key, timeout, retries,
             start_deadline.
         :raises Refused: the manager said no: NotFound, ArgumentsRefused, TooMany, … (`easyjobs.errors`).
-            ConnectionLost: no manager was reachable; whether the job was made may be unknown, and making it again is
-            safe with a `key`.
+            Unauthorized: it does not know our secret. ConnectionLost: no manager was reachable; whether the job was
+            made may be unknown, and making it again is safe with a `key`.
         """
         (handle,) = await self._open().submit([call_of(queue, task, args, kwargs, options)])
         return handle

@@ -134,6 +134,10 @@ class Outbox:
         if self.logs:
             messages.extend(self.logs)
             self.logs = []
+        if self.forgets:
+            # ahead of what may ask anew for the same job
+            messages.append(Forget(self.forgets))
+            self.forgets = []
         if self.batches:
             messages.extend(self.batches)
             self.batches = []
@@ -143,9 +147,6 @@ class Outbox:
         if self.awaits:
             messages.append(Await(self.awaits))
             self.awaits = []
-        if self.forgets:
-            messages.append(Forget(self.forgets))
-            self.forgets = []
         if self.cancels:
             messages.append(CancelJobs(self.cancels))
             self.cancels = []
@@ -183,10 +184,10 @@ _SIZES = (
     ("started", size_of_held),
     ("progress", size_of_progress),
     ("logs", size_of_log),
+    ("forgets", size_of_id),
     ("batches", size_of_batch),
     ("submissions", size_of_submission),
     ("awaits", size_of_id),
-    ("forgets", size_of_id),
     ("cancels", size_of_id),
     ("outcomes", size_of_outcome),
     ("others", size_of_other),

@@ -16,6 +16,7 @@ from easyjobs.errors import (
     NotFound,
     Refused,
     TooLarge,
+    Unauthorized,
     Unprocessable,
     WaitTimeout,
 )
@@ -53,7 +54,8 @@ class Calls:
     """The jobs that somebody made over `peer` and waits for. The owner of the line passes on what it hears.
 
     :param owner: whom the handles ask.
-    :param patience: seconds that a call waits for a manager to be reachable; None: as long as it takes.
+    :param patience: seconds that a call waits for a manager to be reachable; None: as long as it takes, and however
+        often it refuses us.
     """
 
     def __init__(
@@ -151,7 +153,9 @@ class Calls:
             self._giving_up = None
         if up:
             self._changed.set()
-        elif self._patience is not None:
+            return
+        self._changed.set()
+        if self._patience is not None:
             self._giving_up = asyncio.get_running_loop().call_later(self._patience, self.give_up)
 
     def close(self) -> None:
@@ -359,6 +363,8 @@ class Calls:
         try:
             async with asyncio.timeout(self._patience):
                 while not self._closed and not self._line.up:
+                    if self._line.denied is not None and self._patience is not None:
+                        raise Unauthorized(str(self._line.denied))
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:

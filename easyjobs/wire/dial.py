@@ -37,7 +37,10 @@ async def dial(where: Address, *, secret: str = "", token: str = "") -> Link:
         ConfigurationError: a token would cross an open network.
     """
     if token:
-        return _WebSocketLink(await _open(where, _bearer(where, token)))
+        try:
+            return _WebSocketLink(await _open(where, _bearer(where, token)))
+        except _Challenged:
+            raise _refused(where) from None
     try:
         return _WebSocketLink(await _open(where, {}))
     except _Challenged as challenge:
@@ -69,7 +72,7 @@ class _Challenged(Exception):
 
 
 def _refused(where: Address) -> Unauthorized:
-    return Unauthorized(f"the manager at {where.url} refused the secret")
+    return Unauthorized(f"the manager at {where.url} refused our secret or token")
 
 
 def _bearer(where: Address, token: str) -> dict[str, str]:
@@ -117,7 +120,8 @@ async def _open(where: Address, headers: dict[str, str]) -> ClientConnection:
 def _open_sync(where: Address, headers: dict[str, str], timeout: float) -> SyncClientConnection:
     options = {**_options(where), "open_timeout": timeout}
     try:
-        return connect_sync(where.url, additional_headers=headers, **options)  # type: ignore[arg-type]
+        # entered at once, because a connection that is not a context manager is deprecated there
+        return connect_sync(where.url, additional_headers=headers, **options).__enter__()  # type: ignore[arg-type]
     except InvalidStatus as answer:
         raise _answered(where, answer.response) from None
     except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:

@@ -72,6 +72,8 @@ class Line:
         self._running: asyncio.Task[None] | None = None
         self.replaced = False
         """Whether a newer session of the same worker_id took over; the line has ended then."""
+        self.denied: Unauthorized | None = None
+        """What the manager said when it last refused us; None when it let us in, or was not there."""
         self.reason = "not connected yet"
         """Why the line is down, for people."""
 
@@ -117,6 +119,8 @@ class Line:
                 link = await self._dial()
             except Unauthorized as error:
                 wait = self._slowly()
+                self.denied = error
+                self._changed(False)
                 self._complain(f"{error}; trying again every {REFUSED_BACKOFF[0]:g} to {REFUSED_BACKOFF[1]:g} s")
             except ConfigurationError as error:
                 log.error("%s: %s", self._name, error)  # noqa: TRY400 - the traceback would say nothing more
@@ -127,6 +131,7 @@ class Line:
                     self.reason = str(error)
                     log.log(logging.DEBUG if tries == 0 else logging.WARNING, "%s: %s", self._name, error)
             else:
+                self.denied = None
                 code = await self._converse(link)
                 if code == REPLACED:
                     self.replaced = True

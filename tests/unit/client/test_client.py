@@ -21,6 +21,7 @@ from easyjobs.errors import (
     Refused,
     TooLarge,
     TooMany,
+    Unauthorized,
     Unprocessable,
     WaitTimeout,
 )
@@ -305,6 +306,20 @@ def test_without_a_manager_a_call_gives_up_after_its_patience() -> None:
         with pytest.raises(ConnectionLost):
             await client.result("some id")
         manager.refuse = None
+        assert await client.run("q", "echo", [1]) == [1]
+
+    play(story)
+
+
+def test_a_wrong_secret_is_told_at_once() -> None:
+    async def story(client: EasyJobsClient, manager: Answering) -> None:
+        manager.refuse = Unauthorized("the manager refused the secret")
+        with pytest.raises(Unauthorized, match="refused the secret"):
+            await client.submit("q", "t")
+        with pytest.raises(Unauthorized):
+            await client.run("q", "t")
+        manager.refuse = None
+        await asyncio.sleep(30)
         assert await client.run("q", "echo", [1]) == [1]
 
     play(story)

@@ -57,7 +57,7 @@ def filled() -> Outbox:
     return box
 
 
-ORDER = [Register, Started, Progress, Log, Submit, Submit, Await, Forget, CancelJobs, Finished, Ping]
+ORDER = [Register, Started, Progress, Log, Forget, Submit, Submit, Await, CancelJobs, Finished, Ping]
 
 
 def test_an_empty_outbox_has_no_frame() -> None:

@@ -285,6 +285,15 @@ def test_what_nobody_waits_for_is_forgotten(client: ClientSide, talk: Conversati
     assert talk.hear() == []
 
 
+def test_what_is_forgotten_and_asked_for_again_in_one_turn_is_asked_for(client: ClientSide, talk: Conversation) -> None:
+    talk.connect()
+    client.expect("a")
+    talk.hear()
+    client.forget("a")
+    client.expect("a")
+    assert talk.hear() == [Forget(["a"]), Await(["a"])]
+
+
 def test_a_cancel_is_said_again_when_the_connection_is_lost_soon_after(client: ClientSide, talk: Conversation) -> None:
     talk.connect()
     client.cancel("a", talk.now)
