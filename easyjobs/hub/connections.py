@@ -92,6 +92,8 @@ class Connection:
         """Answer hello; the peer may speak from now on."""
         self._side.welcomed = True
         self.send(message)
+        if self._open:
+            self._arm()  # it was set to when a hello would be overdue, and pings are due earlier
 
     def receive(self, frame: bytes | str) -> None:
         """Take a frame. Never waits.
@@ -169,5 +171,9 @@ class Connection:
             self.close(error.code, str(error))
             return
         self._ready.set()
+        self._arm()
+
+    def _arm(self) -> None:
+        self._timer.cancel()
         wait = max(0.05, self._side.timer() - self._clock.monotonic())
         self._timer = self._loop.call_later(wait, self._tick)
