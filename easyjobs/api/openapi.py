@@ -23,6 +23,7 @@ _SCHEMES: Final[Json] = {
     "EasyJobsSession": {"type": "apiKey", "in": "cookie", "name": "easyjobs_session", "description": "From /login."},
 }
 _SECURITY: Final[list[dict[str, list[str]]]] = [{name: []} for name in _SCHEMES]
+_PATH: Final[Json] = {"id": {"type": "string", "format": "uuid"}}
 _KEY: Final[Json] = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -71,7 +72,7 @@ class _Pages:
             "description": endpoint.description,
             "operationId": f"easyjobs.{endpoint.handler.__name__}",
             "parameters": [
-                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                {"name": name, "in": "path", "required": True, "schema": _PATH.get(name, {"type": "string"})}
                 for name in re.findall(r"\{(\w+)\}", endpoint.path)
             ],
             "responses": {
