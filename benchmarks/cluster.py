@@ -80,6 +80,7 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        self._processes.remove(process)
 
     def until(self, what: str, is_so: object, seconds: float = 120) -> None:
         """Wait until `is_so()`; :raises SystemExit: it did not become so, or a process ended; shows its last words."""

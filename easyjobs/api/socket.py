@@ -13,6 +13,7 @@ from easyjobs.hub.hub import Hub
 
 FAREWELL: Final = 5.0
 TOO_LARGE: Final = 4413
+LARGE: Final = 65_536
 
 
 class SocketTransport:
@@ -31,6 +32,10 @@ class SocketTransport:
         if self._closed:
             raise ConnectionResetError("the socket is closed")
         await self._send({"type": "websocket.send", "bytes": frame})
+
+    def over(self) -> None:
+        """The endpoint ends: there is nothing left to close."""
+        self._closed = True
 
     async def close(self, code: int, reason: str) -> None:
         """Close the socket. May be called twice."""
@@ -69,9 +74,12 @@ async def _serve(hub: Hub, who: Identity, receive: Receive, transport: SocketTra
             if len(frame) > limit:
                 connection.close(TOO_LARGE, f"a frame of {len(frame)} bytes; {limit} are allowed")
                 continue
+            if len(frame) > LARGE:
+                await asyncio.sleep(0)  # a queue of large frames must not keep the first of them from being committed
             try:
                 connection.receive(frame)
             except ProtocolError:
                 continue  # the connection is closing itself, with its code; the disconnect comes next
     finally:
         connection.lost()
+        transport.over()

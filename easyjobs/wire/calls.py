@@ -30,7 +30,7 @@ from easyjobs.tasks.handle import Call, Caller, JobHandle
 from easyjobs.wire.answers import outcome, refusal
 from easyjobs.wire.line import Line
 
-MOST_JOBS: Final = 20_000
+MOST_JOBS: Final = 8_000
 MOST_BYTES: Final = 8 * 1024 * 1024
 PART_JOBS: Final = 1_000
 PART_BYTES: Final = 512 * 1024
