@@ -142,14 +142,17 @@ class Applied(msgspec.Struct, frozen=True):
     """The unit is durable."""
 
 
+Why: TypeAlias = Literal["id", "key", "unique", "version", "cancel", "session"]
+
+
 class Stale(msgspec.Struct):
-    """The unit changed nothing. `why` names the guard that failed; `jobs` are the rows as they are now.
+    """The unit changed nothing. `why` names the guard that failed; `jobs` are the rows as they are without it.
 
     `id`, `key`, `unique`: the job that is there already. `version`, `cancel`: the job, or none when it is gone.
     `session`: it is not live or of another epoch.
     """
 
-    why: Literal["id", "key", "unique", "version", "cancel", "session"]
+    why: Why
     jobs: list[Job] = []
 
 

@@ -179,5 +179,6 @@ class Store(Protocol):
     async def prune(self, retention: Retention, limit: int) -> int:
         """Remove up to `limit` jobs that ended too long ago, with their attempts and logs; how many it removed.
 
+        Sessions that were lost so long ago (as `others`) go too, uncounted.
         One call looks at a bounded part of the rows, the next goes on from there; on a small store one call sees all.
         """

@@ -34,6 +34,7 @@ from easyjobs.core.changes import (
     Unit,
     Update,
     Verdict,
+    Why,
     Write,
 )
 from easyjobs.core.job import Attempt, Job, Lane, LogLine, Session
@@ -50,8 +51,11 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 
 class _GuardFailed(Exception):
-    def __init__(self, stale: Stale) -> None:
-        self.stale = stale
+    """Which guard, and the id of the job that is in the way."""
+
+    def __init__(self, why: Why, id: str | None = None) -> None:
+        self.why: Why = why
+        self.id = id
 
 
 class MemoryStore:
@@ -116,7 +120,10 @@ class MemoryStore:
             for table, key, old in reversed(self._undo):
                 _put(table, key, old)
             self._seq = seq
-            return refusal.stale if isinstance(refusal, _GuardFailed) else Broken(str(refusal))
+            if not isinstance(refusal, _GuardFailed):
+                return Broken(str(refusal))
+            row = self._jobs.get(refusal.id or "")
+            return Stale(refusal.why, [] if row is None else [copy.copy(row)])
         for job, number in inserted:
             job.seq = number
         return APPLIED
@@ -136,7 +143,7 @@ class MemoryStore:
         elif isinstance(write, FlagCancel):
             job = self._jobs.get(write.id)
             if job is None or job.state != RUNNING or job.attempt != write.attempt:
-                raise _GuardFailed(_stale("version", job))
+                raise _GuardFailed("version", write.id)
             self._set(self._jobs, job.id, _changed(job, cancel=write.by))
         elif isinstance(write, NoteProgress):
             job = self._jobs.get(write.id)
@@ -161,15 +168,15 @@ class MemoryStore:
     def _insert(self, write: Insert) -> None:
         job = write.job
         if job.id in self._jobs:
-            raise _GuardFailed(_stale("id", self._jobs[job.id]))
+            raise _GuardFailed("id", job.id)
         if job.key is not None:
             for other in self._jobs.values():
                 if other.key == job.key:
-                    raise _GuardFailed(_stale("key", other))
+                    raise _GuardFailed("key", other.id)
         if job.unique_key is not None and not job.final:
             for other in self._jobs.values():
                 if other.unique_key == job.unique_key and not other.final:
-                    raise _GuardFailed(_stale("unique", other))
+                    raise _GuardFailed("unique", other.id)
         if job.state == RUNNING:
             self._live(job.session, write.epoch)
         row = _changed(job, seq=self._seq + 1)
@@ -181,7 +188,7 @@ class MemoryStore:
         job = self._guarded(write.job)
         leaves = job.state == RUNNING and columns.get("state", COMPLETED) != COMPLETED
         if leaves and job.cancel != write.job.cancel:
-            raise _GuardFailed(_stale("cancel", job))
+            raise _GuardFailed("cancel", job.id)
         if not columns.keys() <= SETTABLE:
             raise ValueError(f"columns that cannot be set: {', '.join(sorted(columns.keys() - SETTABLE))}")
         self._put_job(_changed(job, **columns, version=job.version + 1), moved=not columns.keys().isdisjoint(MOVES))
@@ -198,7 +205,7 @@ class MemoryStore:
         """The row as it is, if it still has the version of `job`."""
         row = self._jobs.get(job.id)
         if row is None or row.version != job.version:
-            raise _GuardFailed(_stale("version", row))
+            raise _GuardFailed("version", job.id)
         return row
 
     def _put_job(self, row: Job, moved: bool = True) -> None:
@@ -221,7 +228,7 @@ class MemoryStore:
     def _live(self, id: str | None, epoch: int | None) -> Session:
         session = self._sessions.get(id or "")
         if session is None or session.state != "live" or epoch not in (None, session.epoch):
-            raise _GuardFailed(Stale("session"))
+            raise _GuardFailed("session")
         return session
 
     def _claim(self, claim: Claim) -> tuple[list[Job], list[Lane]]:
@@ -279,6 +286,9 @@ class MemoryStore:
         old = sorted(old, key=lambda job: job.seq)[:limit]
         for job in old:
             self._delete(job)
+        for session in list(self._sessions.values()):
+            if session.ended_at is not None and session.ended_at <= now - retention.others:
+                self._set(self._sessions, session.id, None)
         self._undo.clear()
         return len(old)
 
@@ -386,10 +396,6 @@ def _storable(row: R) -> R:
     """
     msgspec.json.decode(msgspec.json.encode(row), type=type(row))
     return row
-
-
-def _stale(why: Any, row: Job | None) -> Stale:
-    return Stale(why, [] if row is None else [copy.copy(row)])
 
 
 def _since(session: Session, moment: float | None) -> bool:

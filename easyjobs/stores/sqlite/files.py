@@ -1,0 +1,114 @@
+"""The file and what stands beside it: locks between processes, the checks at start, the schema and its migrations."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from easyjobs.errors import StoreCorrupt, StoreUnavailable
+
+APPLICATION: Final = 0x656A6F62  # marks the file as a store of easyjobs; 0001_jobs.sql sets it
+WRITER_CACHE_KIB: Final = 12_000
+
+
+class FileLock:
+    """An exclusive lock between processes on a file of its own; it goes with the process, however that ends."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = -1
+
+    def acquire(self) -> bool:
+        """Take it if nobody has it; whether that is so. The file is made on first use.
+
+        :raises OSError: the file cannot be made.
+        """
+        if self._fd < 0:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give it back. Only after `acquire`."""
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Give it back for good. May be called twice; the file stays: removing it would let two hold the lock."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def connect_writer(path: str) -> sqlite3.Connection:
+    """The one connection that writes, its settings made; the file is created if it is not there."""
+    connection = sqlite3.connect(
+        path, timeout=0.0, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    try:
+        connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def check(connection: sqlite3.Connection, path: str) -> None:
+    """Refuse a file that is damaged, that is not a store, or that a newer version of easyjobs wrote.
+
+    :raises StoreCorrupt: it is one of these. StoreUnavailable: its file system is not good enough.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application != APPLICATION and objects:
+        raise StoreCorrupt(f"{path} is a database, but not a store of easyjobs; it was not touched.")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    newest = len(migrations())
+    if version > newest:
+        raise StoreCorrupt(
+            f"The store {path} has schema {version}, this version of easyjobs knows {newest}: install a newer one."
+        )
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        raise StoreUnavailable(f"The file system of {path} does not allow SQLite's write-ahead log.")
+    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise StoreCorrupt(f"The store {path} is damaged: {verdict}. Restore it from a backup.")
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema to the newest version, one transaction a step. Under the write lock."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, script in enumerate(migrations(), 1):
+        if number > version:
+            try:
+                connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+
+def migrations() -> list[str]:
+    """The numbered SQL files, in order."""
+    folder = resources.files("easyjobs.stores") / "sql" / "sqlite"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [(folder / name).read_text(encoding="utf-8") for name in names]
+
+
+def check_folder(path: str) -> None:
+    """Say clearly what SQLite would say obscurely.
+
+    :raises StoreUnavailable: there is no folder to put the file in, or a folder where the file should be.
+    """
+    if not Path(path).absolute().parent.is_dir():
+        raise StoreUnavailable(f"The folder of the store {path} does not exist.")
+    if Path(path).is_dir():
+        raise StoreUnavailable(f"The store {path} is a folder; name a file in it.")

@@ -1,0 +1,262 @@
+"""The asynchronous face of the SQLite store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, Protocol, TypeVar
+
+from easyjobs.clock import Clock, SteadyClock, SystemClock
+from easyjobs.core.changes import Claim, Committed, Unit
+from easyjobs.core.job import Attempt, Job, Lane, LogLine, Session
+from easyjobs.core.states import State
+from easyjobs.errors import StoreLocked, StoreUnavailable
+from easyjobs.stores.base import Count, JobQuery, KnownTask, Page, Pause, Retention
+from easyjobs.stores.sqlite import files, texts
+from easyjobs.stores.sqlite.failures import translated
+from easyjobs.stores.sqlite.reading import fetch, jobs_by_id
+from easyjobs.stores.sqlite.reads import Reader, page_statement
+from easyjobs.stores.sqlite.tally import Tally
+from easyjobs.stores.sqlite.writer import Busy, Writer
+
+T = TypeVar("T")
+
+PATIENCE: Final = 5.0  # seconds that another process may hold the write lock
+POLL: Final = 0.002
+LARGE: Final = 2_000  # rows of a commit that are too many to write on the event loop
+SLOW: Final = 0.02  # seconds; a disk whose commits take longer gets a thread
+REMOVED_AT_ONCE: Final = 256
+
+
+class Runner(Protocol):
+    """Runs a piece of synchronous work to its end, here or elsewhere; what it returns or raises comes out."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]:
+        """Run `work`, one at a time."""
+
+
+class SQLiteStore:
+    r"""One file; one manager at a time, whose lock is `<file>.manager.lock`. May be opened again after `close`.
+
+    Every write transaction and checkpoint is under `<file>.lock`, so other processes may write the file if they take
+    it too. A text that is not UTF-8 comes out with `\xNN` for its bad bytes, which makes it invalid as JSON: whoever
+    needs it as JSON finds out, and fails that job alone.
+
+    :param runner: where writes run; by default on the event loop, which for a small commit is faster than any thread,
+        and in one thread of the store's own where a commit is large or the disk is slow.
+    """
+
+    single_manager = True
+
+    def __init__(self, path: str, *, clock: Clock | None = None, runner: Runner | None = None) -> None:
+        self.path = path
+        self._source: Clock = clock or SystemClock()
+        self._clock = SteadyClock(self._source)
+        self._runner = runner
+        self._manager_lock = files.FileLock(f"{path}.manager.lock")
+        self._writer = Writer(path)
+        self._reader = Reader(path)
+        self._turn = asyncio.Lock()  # whose turn it is on the writer
+        self._thread: ThreadPoolExecutor | None = None
+        self._pace = 0.0  # seconds that recent commits took
+        self._is_open = False
+        self._pruned = 0  # jobs up to here were looked at by `prune`
+
+    async def open(self) -> None:
+        """Lock, create or migrate, check the whole file (about a second for a gigabyte).
+
+        :raises StoreLocked: another manager has it. StoreCorrupt: damaged, or of a newer version. StoreUnavailable:
+            it cannot be made or written.
+        """
+        if self._is_open:
+            raise StoreLocked(f"The store {self.path} is open already.")
+        files.check_folder(self.path)
+        try:
+            if not self._manager_lock.acquire():
+                raise StoreLocked(
+                    f"The store {self.path} is in use by another manager. A SQLite store serves one manager in one"
+                    " process (no uvicorn --workers); several managers need PostgreSQL."
+                )
+            try:
+                await self._patiently(self._writer.open, LARGE)
+                await self._patiently(self._writer.tally, LARGE)
+                await self._reader.open()
+            except BaseException:
+                await self._release()
+                raise
+        except (sqlite3.Error, OSError) as error:
+            raise translated(error, self.path) from error
+        self._clock = SteadyClock(self._source)
+        self._is_open = True
+
+    async def close(self) -> None:
+        """Let go of the file. May be called twice."""
+        async with self._turn:
+            if self._is_open:
+                self._is_open = False
+                await self._release()
+
+    async def _release(self) -> None:
+        await self._reader.close()  # before the writer: whoever closes last tidies up, and needs the lock for it
+        self._writer.close()
+        self._manager_lock.close()
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
+
+    def now(self) -> float:
+        """Seconds since 1970; never goes backward while open."""
+        return self._clock.now()
+
+    # -- writing
+
+    async def commit(self, units: Sequence[Unit], claim: Claim | None = None) -> Committed:
+        """Write all units and the claim in one durable transaction; see `base.Store.commit`."""
+        rows = sum(len(unit.writes) for unit in units) + (0 if claim is None else len(claim.tokens))
+
+        def work() -> Committed:
+            began = self._source.monotonic()
+            try:
+                return self._writer.commit(units, claim, self.now())
+            finally:
+                self._pace += (self._source.monotonic() - began - self._pace) / 4
+
+        return await self._exclusive(work, rows)
+
+    async def promote(self, limit: int) -> list[Lane]:
+        """Make jobs ready whose time has come; see `base.Store.promote`."""
+        return await self._exclusive(lambda: self._writer.promote(self.now(), limit))
+
+    async def prune(self, retention: Retention, limit: int) -> int:
+        """Remove what ended too long ago; see `base.Store.prune`.
+
+        The rows are found by reading beside the writer, and removed in steps between which commits go on.
+        """
+        now = self.now()
+        await self._exclusive(lambda: self._writer.forget_sessions(now - retention.others))
+        seqs, upto = await self._read(self._reader.old(retention, now, self._pruned, limit))
+        if upto == 0 and self._pruned and len(seqs) < limit:
+            more, upto = await self._read(self._reader.old(retention, now, 0, limit - len(seqs)))
+            seqs += more
+        self._pruned = upto
+        removed = 0
+        for start in range(0, len(seqs), REMOVED_AT_ONCE):
+            step = seqs[start : start + REMOVED_AT_ONCE]
+            removed += await self._exclusive(partial(self._writer.remove, step))
+        return removed
+
+    # -- reading, in memory and beside the writer
+
+    async def next_due(self) -> float | None:
+        """The earliest `run_at` that `promote` has not served."""
+        return await self._exclusive(self._writer.next_due)
+
+    async def jobs(self, ids: Sequence[str]) -> dict[str, Job]:
+        """Those of the jobs that exist, by id."""
+        return await self._exclusive(lambda: jobs_by_id(self._writer.connection, ids), len(ids))
+
+    async def running(self) -> list[Job]:
+        """All that run."""
+        statement = f"SELECT {texts.JOB} FROM jobs INDEXED BY jobs_running WHERE state = 'running' ORDER BY seq"
+        return [Job(*row) for row in await self._exclusive(lambda: fetch(self._writer.connection, statement))]
+
+    async def lanes(self) -> list[Lane]:
+        """Where something is ready."""
+        statement = "SELECT DISTINCT queue, task, signature FROM jobs INDEXED BY jobs_ready WHERE ready = 1"
+        return sorted(Lane(*row) for row in await self._exclusive(lambda: fetch(self._writer.connection, statement)))
+
+    async def counts(self) -> list[Count]:
+        """Live jobs by queue, task and state."""
+        return await self._tallied(Tally.live)
+
+    async def totals(self) -> dict[State, int]:
+        """All jobs by state."""
+        return await self._tallied(Tally.totals)
+
+    async def find(self, query: JobQuery) -> Page:
+        """One page of jobs, newest first."""
+        statement, parameters = await self._tallied(lambda tally: page_statement(query, tally))
+        if not statement:
+            return Page([], None)
+        return await self._read(self._reader.page(statement, parameters, query.limit))
+
+    async def overdue(self, limit: int) -> list[Job]:
+        """Jobs that should have started by now."""
+        return await self._read(self._reader.overdue(self.now(), limit))
+
+    async def attempts(self, id: str) -> list[Attempt]:
+        """Past attempts, oldest first."""
+        return await self._read(self._reader.attempts(id))
+
+    async def logs(self, id: str, after: int = 0, limit: int = 1000) -> list[LogLine]:
+        """Lines after `after`, oldest first."""
+        return await self._read(self._reader.logs(id, after, limit))
+
+    async def sessions(self, lost_since: float | None = None) -> list[Session]:
+        """Live ones, and those lost since."""
+        return await self._read(self._reader.sessions(lost_since))
+
+    async def tasks(self) -> list[KnownTask]:
+        """All ever registered."""
+        return await self._read(self._reader.tasks())
+
+    async def pauses(self) -> list[Pause]:
+        """All that is paused."""
+        return await self._read(self._reader.pauses())
+
+    # -- where it runs
+
+    async def _read(self, reading: Awaitable[T]) -> T:
+        try:
+            return await reading
+        except (sqlite3.Error, OSError) as error:
+            raise translated(error, self.path) from error
+
+    async def _tallied(self, question: Callable[[Tally], T]) -> T:
+        """What the tally says; counted anew, in the thread, when another process wrote."""
+        counted = await self._exclusive(self._writer.counted)
+        return await self._exclusive(lambda: question(self._writer.tally()), 0 if counted else LARGE)
+
+    async def _exclusive(self, work: Callable[[], T], rows: int = 0) -> T:
+        """`work` on the writer, alone; `rows` is how much it is, to choose the place."""
+        async with self._turn:
+            if not self._is_open:
+                raise StoreUnavailable(f"The store {self.path} is not open.")
+            try:
+                return await self._patiently(work, rows)
+            except (sqlite3.Error, OSError) as error:
+                raise translated(error, self.path) from error
+
+    async def _patiently(self, work: Callable[[], T], rows: int) -> T:
+        """`work`, again and again while another process writes."""
+        began = self._source.monotonic()
+        while True:
+            try:
+                return await self._run(work, rows)
+            except Busy:
+                if self._source.monotonic() - began > PATIENCE:
+                    raise StoreUnavailable(
+                        f"Another process has kept the store {self.path} locked for {PATIENCE:.0f} s."
+                    ) from None
+            await asyncio.sleep(POLL)
+
+    async def _run(self, work: Callable[[], T], rows: int) -> T:
+        if self._runner is not None:
+            return await self._runner(work)
+        if rows < LARGE and self._pace < SLOW:
+            return work()
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "easyjobs-store")
+        running = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            # the thread cannot be stopped: nobody else may have the connection before it is done with it
+            while not running.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait({running})
+            raise

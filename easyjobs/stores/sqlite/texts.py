@@ -1,0 +1,108 @@
+"""SQL as text, made once for each shape and size and kept: the text is the key of the statements already prepared.
+
+A statement of many rows takes them in `VALUES (…),(…)`: that is one step of SQLite for all of them, where `executemany`
+is one for each and gives the interpreter away every time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from easyjobs.core.job import Attempt, Job, LogLine, Session
+from easyjobs.stores.base import SETTABLE
+
+SIZES: Final = (256, 64, 16, 4, 1)  # rows of a statement; few sizes, so that all of them stay prepared
+
+JOB: Final = ", ".join(Job.__struct_fields__)
+SEQ: Final = Job.__struct_fields__.index("seq")
+SESSION: Final = ", ".join(Session.__struct_fields__)
+ATTEMPT: Final = ", ".join(f'"{name}"' for name in Attempt.__struct_fields__)
+LOG_LINE: Final = ", ".join(LogLine.__struct_fields__)
+
+BARE: Final[tuple[Any, ...]] = msgspec.structs.astuple(Job("", "", ""))
+QUEUED_WIDTH: Final = SEQ + 1  # so many columns of a new job are not at their defaults, where it was only queued
+RUNNING_WIDTH: Final = Job.__struct_fields__.index("started_at") + 1  # … and where it comes claimed
+WIDTH: Final = len(BARE)
+
+
+def chunks(total: int) -> Iterator[tuple[int, int]]:
+    """(start, size) of the statements for `total` rows, largest first."""
+    start = 0
+    for size in SIZES:
+        while total - start >= size:
+            yield start, size
+            start += size
+
+
+@cache
+def insert(table: str, columns: str, width: int, size: int) -> str:
+    """Insert `size` rows of `width` values."""
+    row = f"({', '.join('?' * width)})"
+    return f"INSERT INTO {table} ({columns}) VALUES {', '.join([row] * size)}"
+
+
+@cache
+def insert_columns(width: int) -> str:
+    """The columns of a new job that gives its first `width`, and `ready` after them."""
+    return ", ".join((*Job.__struct_fields__[:width], "ready"))
+
+
+@cache
+def update(columns: tuple[str, ...], fenced: bool, size: int) -> str:
+    """Set `columns` of `size` jobs. Each row of parameters: the columns, seq, version, and `cancel` when `fenced`.
+
+    :raises ValueError: a column cannot be set.
+    """
+    wrong = sorted(set(columns) - SETTABLE - {"ready"})
+    if wrong:
+        raise ValueError(f"columns that cannot be set: {', '.join(wrong)}")
+    guards = ("jobs.seq = {}", "jobs.version = {}", *(("jobs.cancel IS {}",) if fenced else ()))
+    places = ["?" if size == 1 else f"v.column{n}" for n in range(1, len(columns) + len(guards) + 1)]
+    settings = [f"{column} = {place}" for column, place in zip(columns, places, strict=False)]
+    settings.append("version = version + 1")
+    where = [guard.format(place) for guard, place in zip(guards, places[len(columns) :], strict=True)]
+    return f"UPDATE jobs SET {', '.join(settings)}{_from_values(len(places), size)} WHERE {' AND '.join(where)}"
+
+
+@cache
+def note_progress(size: int) -> str:
+    """Each row of parameters: id, attempt, progress."""
+    id, attempt, progress = ("?1", "?2", "?3") if size == 1 else ("v.column1", "v.column2", "v.column3")
+    return (
+        f"UPDATE jobs SET progress = {progress}{_from_values(3, size)}"
+        f" WHERE jobs.id = {id} AND state = 'running' AND attempt = {attempt}"
+    )
+
+
+@cache
+def begin_attempts(size: int) -> str:
+    """Move ready jobs to running. Parameters: now; then for each row token, session, worker, holds, seq."""
+    places = ["?"] * 5 if size == 1 else [f"v.column{n}" for n in range(1, 6)]
+    return (
+        "UPDATE jobs SET state = 'running', attempt = attempt + 1, version = version + 1, progress = NULL,"
+        " ready = NULL, started_at = ?, token = {}, session = {}, worker = {}, holds = {}".format(*places[:4])
+        + f"{_from_values(5, size)} WHERE jobs.seq = {places[4]}"
+    )
+
+
+@cache
+def select(what: str, size: int) -> str:
+    """`what` holds one `{}` for a list of `size` parameters."""
+    return what.format(f"({', '.join('?' * size)})")
+
+
+def _from_values(width: int, size: int) -> str:
+    if size == 1:
+        return ""
+    row = f"({', '.join('?' * width)})"
+    return f" FROM (VALUES {', '.join([row] * size)}) AS v"
+
+
+def slices(values: Sequence[Any], width: int = 1) -> Iterator[tuple[int, Sequence[Any]]]:
+    """(size, parameters) of the statements for flat `values`, `width` of them a row."""
+    for start, size in chunks(len(values) // width):
+        yield size, values[start * width : (start + size) * width]

@@ -1,0 +1,233 @@
+"""The one connection that writes: transactions under the lock between processes, and what is known in memory."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Sequence
+from sqlite3 import Connection
+from typing import Final, TypeVar
+
+from easyjobs.core.changes import APPLIED, Claim, Committed, Unit, Verdict
+from easyjobs.core.job import Job, Lane
+from easyjobs.stores.sqlite import files, texts
+from easyjobs.stores.sqlite.careful import apply_each
+from easyjobs.stores.sqlite.claim import claim_jobs
+from easyjobs.stores.sqlite.failures import UNWRITABLE, is_busy
+from easyjobs.stores.sqlite.segment import GuardFailed, Segment, Sessions, forget_jobs
+from easyjobs.stores.sqlite.tally import Key, Tally
+
+T = TypeVar("T")
+
+_PROMOTE: Final = (
+    "UPDATE jobs SET ready = 1 WHERE seq IN (SELECT seq FROM jobs INDEXED BY jobs_due"
+    " WHERE ready = 0 AND run_at <= ? ORDER BY run_at, seq LIMIT ?) RETURNING queue, task, signature"
+)
+
+
+class Busy(Exception):
+    """Another process writes now: try again soon."""
+
+
+class Writer:
+    """Synchronous; one call at a time, from whichever thread. `open` first, `close` last.
+
+    What it knows in memory (the next `seq`, the live sessions, the tally) is read again when another process wrote.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = files.FileLock(f"{path}.lock")
+        self._connection: Connection | None = None
+        self._sessions = Sessions()
+        self._tally: Tally | None = None
+        self._next_seq = 1
+        self._foreign = -1
+
+    @property
+    def connection(self) -> Connection:
+        """For reading between transactions."""
+        if self._connection is None:
+            raise sqlite3.ProgrammingError("not open")
+        return self._connection
+
+    def open(self) -> None:
+        """Connect, check and migrate the file.
+
+        :raises Busy: another process writes. StoreCorrupt, sqlite3.Error, OSError: it cannot be used.
+        """
+        if not self._lock.acquire():
+            raise Busy
+        try:
+            self._connection = files.connect_writer(self._path)
+            files.check(self._connection, self._path)
+            files.migrate(self._connection)
+        except BaseException:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            raise
+        finally:
+            self._lock.release()
+        self._foreign = -1
+        self.look()
+
+    def close(self) -> None:
+        """Checkpoint and disconnect, if possible under the lock. May be called twice."""
+        if self._connection is not None:
+            locked = self._lock.acquire()
+            self._connection.close()
+            self._connection = None
+            if locked:
+                self._lock.release()
+        self._lock.close()
+
+    def look(self) -> None:
+        """Take in what another process wrote since last time. Costs next to nothing when none did."""
+        (foreign,) = self.connection.execute("PRAGMA data_version").fetchone()
+        if foreign != self._foreign:
+            highest = "SELECT max(coalesce((SELECT max(seq) FROM jobs), 0), highest_removed) FROM marks"
+            self._next_seq = self.connection.execute(highest).fetchone()[0] + 1
+            self._sessions.forget()
+            self._tally = None
+            self._foreign = foreign
+
+    def counted(self) -> bool:
+        """Whether `tally` answers at once."""
+        self.look()
+        return self._tally is not None
+
+    def tally(self) -> Tally:
+        """How many jobs there are; scans the table if that is not known."""
+        self.look()
+        if self._tally is None:
+            rows = self.connection.execute("SELECT queue, task, state, count(*) FROM jobs GROUP BY queue, task, state")
+            self._tally = Tally(rows.fetchall())
+        return self._tally
+
+    def _transaction(self, work: Callable[[Connection], T]) -> T:
+        """`work` in one durable transaction under the lock.
+
+        :raises Busy: another process writes; nothing was done.
+        """
+        if not self._lock.acquire():
+            raise Busy
+        connection = self.connection
+        try:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if is_busy(error):
+                    raise Busy from None
+                raise
+            try:
+                self.look()
+                result = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                self._sessions.forget()
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        finally:
+            self._lock.release()
+        return result
+
+    def _count(self, moves: Counter[Key]) -> None:
+        if self._tally is not None:
+            self._tally.add(moves)
+
+    def commit(self, units: Sequence[Unit], claim: Claim | None, now: float) -> Committed:
+        """Apply the units and then the claim. See `base.Store.commit`."""
+        try:
+            return self._commit(units, claim, now, self._together)
+        except (GuardFailed, *UNWRITABLE):
+            return self._commit(units, claim, now, self._each)
+
+    def _commit(
+        self,
+        units: Sequence[Unit],
+        claim: Claim | None,
+        now: float,
+        apply: Callable[[Connection, Sequence[Unit], float], tuple[list[Verdict], list[Job], Counter[Key]]],
+    ) -> Committed:
+        committed = Committed([])
+
+        def work(connection: Connection) -> tuple[list[Job], Counter[Key]]:
+            committed.verdicts, inserted, moves = apply(connection, units, now)
+            if claim is not None:
+                committed.claimed, committed.emptied, more = claim_jobs(connection, self._sessions, claim, now)
+                moves.update(more)
+            return inserted, moves
+
+        inserted, moves = self._transaction(work)
+        for seq, job in enumerate(inserted, self._next_seq):
+            job.seq = seq
+        self._next_seq += len(inserted)
+        self._count(moves)
+        return committed
+
+    def _together(
+        self, connection: Connection, units: Sequence[Unit], now: float
+    ) -> tuple[list[Verdict], list[Job], Counter[Key]]:
+        """All units as few statements; raises when one is refused."""
+        segment = Segment(now, self._next_seq)
+        done: list[Segment] = [segment]
+        inserted: list[Job] = []
+        for unit in units:
+            for write in unit.writes:
+                if not segment.add(write):
+                    segment.write(connection, self._sessions)
+                    inserted += segment.inserted
+                    segment = Segment(now, self._next_seq + len(inserted))
+                    done.append(segment)
+                    segment.add(write)
+        segment.write(connection, self._sessions)
+        inserted += segment.inserted
+        moves = segment.moves
+        for earlier in done[:-1]:
+            moves.update(earlier.moves)
+        return [APPLIED] * len(units), inserted, moves
+
+    def _each(
+        self, connection: Connection, units: Sequence[Unit], now: float
+    ) -> tuple[list[Verdict], list[Job], Counter[Key]]:
+        return apply_each(connection, self._sessions, units, now, self._next_seq)
+
+    def promote(self, now: float, limit: int) -> list[Lane]:
+        """Make up to `limit` jobs ready; their lanes. Writes only when there is one."""
+        due = self.next_due()
+        if due is None or due > now or limit <= 0:
+            return []
+        rows = self._transaction(lambda connection: connection.execute(_PROMOTE, (now, limit)).fetchall())
+        return [Lane(*row) for row in rows]
+
+    def next_due(self) -> float | None:
+        """The earliest `run_at` among jobs that are not ready yet."""
+        statement = "SELECT run_at FROM jobs INDEXED BY jobs_due WHERE ready = 0 ORDER BY run_at LIMIT 1"
+        row = self.connection.execute(statement).fetchone()
+        return None if row is None else row[0]
+
+    def remove(self, seqs: Sequence[int]) -> int:
+        """Remove jobs that have ended, with all that hangs on them; how many were there."""
+        moves: Counter[Key] = Counter()
+
+        def work(connection: Connection) -> int:
+            removed: list[int] = []
+            for size, part in texts.slices(seqs):
+                what = "DELETE FROM jobs WHERE seq IN {} AND finished_at IS NOT NULL RETURNING seq, queue, task, state"
+                for seq, *key in connection.execute(texts.select(what, size), part).fetchall():
+                    removed.append(seq)
+                    moves[key[0], key[1], key[2]] -= 1
+            if removed:
+                forget_jobs(connection, removed)
+            return len(removed)
+
+        number = self._transaction(work)
+        self._count(moves)
+        return number
+
+    def forget_sessions(self, lost_before: float) -> None:
+        """Remove sessions that were lost long ago."""
+        statement = "DELETE FROM sessions WHERE state = 'lost' AND ended_at <= ?"
+        self._transaction(lambda connection: connection.execute(statement, (lost_before,)))
