@@ -19,7 +19,7 @@ from easyjobs.hub.arguments import parse
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.connections import Connection
 from easyjobs.hub.entries import Chore, Judgement, Word
-from easyjobs.hub.reception import Reception
+from easyjobs.hub.reception import MOST_SLOTS, Reception
 from easyjobs.hub.requests import Requests
 from easyjobs.hub.roster import Live, Roster
 from easyjobs.hub.settings import HubSettings
@@ -230,6 +230,7 @@ class Desk:
     def _credit(self, connection: Connection, message: Credit) -> None:
         live = self._mine(connection)
         live.parked = max(0, min(message.parked, len(live.held)))
+        live.slots = max(0, min(MOST_SLOTS, message.slots))
         self._committer.poke()
 
     # -- leases

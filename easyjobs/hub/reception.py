@@ -63,6 +63,7 @@ class Reception:
         live.leaving = False
         live.blocked = None
         live.parked = 0
+        live.slots = live.row.slots
         live.grace_until = None
         live.seen_at = now
         live.lease_until = now + self._settings.lease

@@ -37,6 +37,7 @@ class Live:
         "queues",
         "row",
         "seen_at",
+        "slots",
         "unconfirmed",
         "voice",
         "watchdogs",
@@ -50,6 +51,7 @@ class Live:
         self.held: dict[str, Job] = {}
         self.unconfirmed: dict[str, float] = {}
         self.lanes: frozenset[Lane] = frozenset()
+        self.slots = row.slots
         self.parked = 0
         self.blocked: str | None = None
         self.leaving = False
@@ -60,7 +62,7 @@ class Live:
     @property
     def free(self) -> int:
         """How many more jobs it can take now."""
-        return self.row.slots - len(self.held) + self.parked
+        return self.slots - len(self.held) + self.parked
 
     @property
     def able(self) -> bool:
