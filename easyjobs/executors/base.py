@@ -15,6 +15,7 @@ from easyjobs.tasks.decorator import BoundTask
 from easyjobs.tasks.safely import cut, text_of
 
 MESSAGE_LIMIT = 8192
+FAR = 1e12  # seconds; more is no delay but a mistake
 NEVER_RETRIED = (NoRetry, ResultRefused, ArgumentsRefused)
 
 
@@ -96,6 +97,6 @@ def _from_user_code(trace: TracebackType | None) -> TracebackType | None:
 
 def _seconds(delay: Any) -> float | None:
     """A delay that a task asked for; what is none (None, NaN, text, the past) leaves it to the task's backoff."""
-    if isinstance(delay, (int, float)) and 0 <= delay < float("inf"):
+    if isinstance(delay, (int, float)) and 0 <= delay < FAR:
         return float(delay)
     return None

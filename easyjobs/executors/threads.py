@@ -47,6 +47,9 @@ class ThreadPool:
     def grow(self, n: int) -> None:
         """Let `n` more threads (fewer, where it is negative) take work, until that is taken back."""
         self._size += n
+        while self._idle and self._threads > self.capacity:
+            self._threads -= 1
+            self._idle.pop().inbox.put(None)
         self._feed()
 
     def submit(self, work: Callable[[], Ran], began: Callable[[], None]) -> ThreadRun:

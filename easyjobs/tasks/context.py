@@ -101,7 +101,7 @@ class JobContext:
         if value is not None:
             try:
                 value = float(value)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 value = math.nan
             if not 0.0 <= value <= 1.0:
                 raise ValueError("progress must be a number from 0 to 1, or None")

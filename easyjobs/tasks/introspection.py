@@ -11,11 +11,8 @@ import msgspec
 
 from easyjobs.core.signature import ANYTHING, Parameter, Signature
 from easyjobs.errors import ResultRefused
-from easyjobs.tasks.conversion import Converter, converter_of
-from easyjobs.tasks.encoding import encode_arguments, encode_result
+from easyjobs.tasks.encoding import encode_result
 from easyjobs.tasks.hints import ABSENT, REF, Declared, Shape, read
-
-__all__ = ["Converter", "converter_of", "encode_arguments", "encode_result", "signature_of"]
 
 log = logging.getLogger("easyjobs")
 

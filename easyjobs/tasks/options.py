@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
@@ -16,6 +15,7 @@ Duration = float | timedelta
 
 _POLICIES = {"retry_once": "retry_once", "retry_always": "retry_always", "always": "retry_always", "never": "never"}
 _PRIORITY = 2**31
+_FAR = 1e12  # seconds; NaN is not below it either
 
 
 class TaskOptions(TypedDict, total=False):
@@ -122,7 +122,7 @@ def _seconds(value: Any, what: str) -> float | None:
         return None
     if isinstance(value, timedelta):
         return value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -_FAR < value < _FAR:
         raise _Wrong(what)
     return float(value)
 

@@ -20,6 +20,7 @@ import pytest
 
 from easyjobs.errors import NoRetry, Retry
 from easyjobs.executors.base import Executor, Ran
+from easyjobs.executors.coroutine import CoroutineRun
 from easyjobs.executors.function import FunctionExecutor
 from easyjobs.protocol.messages import Limits
 from easyjobs.tasks.context import JobContext, current_job
@@ -229,7 +230,15 @@ async def test_huge_errors_keep_their_head_and_tail() -> None:
 
 
 async def test_a_task_may_ask_for_another_run_and_when() -> None:
-    for delay, expected in ((5, 5.0), (0, 0.0), (None, None), (-1, None), (float("nan"), None), ("soon", None)):
+    for delay, expected in (
+        (5, 5.0),
+        (0, 0.0),
+        (None, None),
+        (-1, None),
+        (float("nan"), None),
+        (10**400, None),
+        ("soon", None),
+    ):
         for form in both(raiser(Retry(delay, "busy"))):  # type: ignore[arg-type]
             ran = await run(form)
             assert error_of(ran)["message"] == "busy"
@@ -465,6 +474,10 @@ async def test_cancelling_ones_own_asyncio_task_fails_the_job() -> None:
 
 
 async def test_cancelling_after_the_end_changes_nothing() -> None:
+    finished = CoroutineRun(asyncio.sleep(0, 5), new_job(), GRACE)
+    assert await finished == 5
+    finished.stop()
+    await asyncio.sleep(0)
     job = new_job()
     assert (await run(asynchronous(lambda: 1), job=job, options={"name": "f"})).end == "completed"
     job.request_cancel()
@@ -527,6 +540,23 @@ async def test_capacity_shrinks_when_too_many_threads_are_stuck_and_grows_again(
     assert not waiting.done()
     release.set()
     assert (await waiting).end == "completed"
+    await executor.close()
+
+
+async def test_a_thread_that_awaits_another_job_lends_its_place() -> None:
+    release = threading.Event()
+    executor = FunctionExecutor(1)
+    parent = asyncio.create_task(run(release.wait, executor=executor))
+    child = asyncio.create_task(run(lambda: 1, executor=executor, options={"name": "f"}))
+    await asyncio.sleep(0)
+    executor.lend(+1)
+    assert (await child).end == "completed"
+    executor.lend(-1)
+    late = asyncio.create_task(run(lambda: 1, executor=executor, options={"name": "f"}))
+    await asyncio.sleep(0)
+    assert not late.done()
+    release.set()
+    assert [(await parent).end, (await late).end] == ["completed", "completed"]
     await executor.close()
 
 

@@ -3,14 +3,15 @@
 import dataclasses
 import enum
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, NamedTuple, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 from uuid import UUID
 
+import msgspec
 import pydantic
 import pytest
 
 from easyjobs.errors import ArgumentsRefused
-from easyjobs.tasks.introspection import converter_of
+from easyjobs.tasks.conversion import converter_of
 
 
 class Colour(enum.Enum):
@@ -103,6 +104,9 @@ def test_what_json_cannot_say_is_made_from_it(annotation: Any, value: Any, resul
         (Unknown, {"a": 1}),
         ([1, 2], 2),
         (Any, 1),
+        (Literal["a"], "a"),
+        (Annotated[int, msgspec.Meta(gt=0)], 5),
+        (list[Literal[1]] | None, [1]),
     ],
 )
 def test_what_json_says_is_passed_untouched(annotation: Any, value: Any) -> None:
@@ -154,6 +158,8 @@ def test_surplus_places_given_by_name_move_behind_the_others() -> None:
     assert convert(["2024-01-02"], {"rest": ["2024-01-02"]}) == ([day, date(2024, 1, 1), day], {})
     with pytest.raises(ArgumentsRefused, match=r"rest\.0"):
         convert([], {"a": "2024-01-02", "rest": ["no"]})
+    with pytest.raises(ArgumentsRefused, match=r"kwargs\.rest: Expected"):
+        convert([], {"a": "2024-01-02", "rest": 5})
     with pytest.raises(ArgumentsRefused, match="a: missing argument"):
         convert([], {"rest": ["2024-01-02"]})
 

@@ -91,6 +91,7 @@ async def test_options_of_a_call_never_collide_with_parameters() -> None:
     [
         ({"delay": -1}, "delay: must be 0 or more seconds"),
         ({"delay": float("nan")}, "delay: must be"),
+        ({"delay": 10**400}, "delay: must be"),
         ({"delay": True}, "delay: must be"),
         ({"timeout": 0}, "timeout: must be a positive number"),
         ({"run_at": datetime(2024, 1, 1)}, "with a time zone"),  # noqa: DTZ001 - the mistake itself
@@ -161,7 +162,7 @@ def test_the_spec_says_all_that_the_manager_needs() -> None:
         start_deadline=60,
         priority=-1,
         concurrency=2,
-        unique="a",
+        unique=["a"],
         exclusive=True,
         retries=None,
     ).spec
@@ -225,6 +226,12 @@ def test_wrong_options_are_refused_when_declared(declare: str, options: Any, rea
         declared()
     assert reason in str(refusal.value)
     assert "test_decorator.py:" in str(refusal.value)
+
+
+def test_options_that_may_be_left_open_may_be_none() -> None:
+    open_ones = dict.fromkeys(("retries", "retry_delay", "backoff", "timeout", "start_deadline", "concurrency"))
+    bound = bind(add, caller=None, queue="q", unique=True, **open_ones)  # type: ignore[arg-type]
+    assert bound.spec.options == Options(unique=True)
 
 
 def test_any_exception_class_may_be_listed_alone() -> None:

@@ -285,7 +285,8 @@ def test_a_function_without_a_signature_takes_anything() -> None:
 def test_pydantic_is_not_imported_for_its_own_sake() -> None:
     program = (
         "import sys\n"
-        "from easyjobs.tasks.introspection import signature_of, converter_of\n"
+        "from easyjobs.tasks.introspection import signature_of\n"
+        "from easyjobs.tasks.conversion import converter_of\n"
         "def f(x: object, y: list[int]): ...\n"
         "signature_of(f); converter_of(f)\n"
         "sys.exit('pydantic' in sys.modules)\n"
