@@ -370,3 +370,17 @@ def test_a_job_that_blocks_the_loop_keeps_its_lease_and_is_named() -> None:
     with in_a_thread(application(lease=1.0, heartbeat=0.25, grace=0.5)) as place:
         asyncio.run(story(place))
     assert runs == [1]
+
+
+async def test_a_worker_that_stops_gets_nothing_more_however_much_is_queued() -> None:
+    async with on_a_socket(application()) as place, EasyJobsClient(f"ws://{place}", SECRET) as client:
+        worker = worker_for(place, max_tasks_per_worker=50)
+        await worker.start()
+        await ready(client)
+        await client.submit_many([Call("Q", "patient") for _ in range(2000)])
+        async with asyncio.timeout(10):
+            await worker.stop(0)
+        async with httpx.AsyncClient(base_url=f"http://{place}", headers=BEARER) as http:
+            states = (await http.get("/api/stats")).json()["jobs"]
+        assert states["queued"] == 2000
+        assert states.get("running", 0) == 0
