@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -35,7 +36,10 @@ from easyjobs.workers.worker import EasyJobsWorker
 P = ParamSpec("P")
 R = TypeVar("R")
 
+log = logging.getLogger("easyjobs.manager")
+
 CLOSING = 5.0  # seconds of the whole grace that are kept for the hub
+SHORT_SECRET = 16
 
 _managers: WeakKeyDictionary[FastAPI, EasyJobsManager] = WeakKeyDictionary()
 
@@ -172,6 +176,9 @@ class EasyJobsManager:
         self._hub = hub
         if self._worker is not None:
             await self._worker.start()
+        if len(self._secret) < SHORT_SECRET:
+            # who overhears a worker's proof may try secrets at leisure
+            log.warning("the server secret has %d characters; %d are safe", len(self._secret), SHORT_SECRET)
         if self._made_secret:
             sys.stderr.write(
                 f"easyjobs: no secret was given; until it stops, this manager's is {self._made_secret}\n"

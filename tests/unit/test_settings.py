@@ -1,0 +1,81 @@
+"""Settings: an argument wins over its variable, the variable over the default, and what will not do is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from easyjobs.errors import ConfigurationError
+from easyjobs.settings import ManagerSettings, WorkerSettings, manager_settings, worker_settings
+
+
+def test_arguments_win_over_variables_and_these_over_defaults() -> None:
+    environ = {"EASYJOBS_LEASE": "60", "EASYJOBS_GRACE": "2.5", "EASYJOBS_OPEN_DOCS": "yes"}
+    settings = manager_settings(environ, lease=45, grace=None)
+    assert (settings.lease, settings.grace, settings.heartbeat, settings.open_docs) == (45.0, 2.5, 5.0, True)
+
+
+@pytest.mark.parametrize("shape", [ManagerSettings, WorkerSettings])
+def test_every_setting_has_its_variable(shape: type[msgspec.Struct]) -> None:
+    examples: dict[str, Any] = {"prefix": "/x", "open_docs": "on", "warn_depth": "50", "heartbeat": "1"}
+    examples["manager_port"] = "99"
+    read = manager_settings if shape is ManagerSettings else worker_settings
+    for field in msgspec.structs.fields(shape):
+        variable = "EASYJOBS_SECRET" if field.name == "server_secret" else f"EASYJOBS_{field.name.upper()}"
+        settings = read({variable: examples.get(field.name, "200000")})
+        assert getattr(settings, field.name) != field.default, field.name
+
+
+def test_a_workers_secret_is_its_own_or_the_common_one() -> None:
+    both = {"EASYJOBS_MANAGER_SECRET": "own", "EASYJOBS_SECRET": "common"}
+    assert worker_settings(both).manager_secret == "own"
+    assert worker_settings({"EASYJOBS_SECRET": "common"}).manager_secret == "common"
+
+
+def test_queues_are_one_or_several() -> None:
+    assert worker_settings({}, jobs_queue="ETL").jobs_queue == ("ETL",)
+    assert worker_settings({}, jobs_queue=["a", "b"]).jobs_queue == ("a", "b")
+    assert worker_settings({"EASYJOBS_JOBS_QUEUE": " a ,b,"}).jobs_queue == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("environ", "given", "store"),
+    [
+        ({}, None, "sqlite:///easyjobs.db"),
+        ({"DB_PATH": "/data/"}, None, "sqlite:////data/job_manager.db"),
+        ({"DB_PATH": "/data", "EASYJOBS_STORE": "memory:"}, None, "memory:"),
+        ({"DB_PATH": "/data", "EASYJOBS_STORE": "memory:"}, "sqlite:///x.db", "sqlite:///x.db"),
+    ],
+)
+def test_where_the_jobs_are_kept(environ: dict[str, str], given: str | None, store: str) -> None:
+    assert manager_settings(environ, store=given).store == store
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"EASYJOBS_LEASE": "abc"}, ["EASYJOBS_LEASE", "'abc'"]),
+        ({"EASYJOBS_LEASE": "nan"}, ["EASYJOBS_LEASE"]),
+        ({"EASYJOBS_LEASE": "-1"}, ["EASYJOBS_LEASE"]),
+        ({"EASYJOBS_LEASE": "9"}, ["heartbeat", "lease"]),
+        ({"EASYJOBS_OPEN_DOCS": "maybe"}, ["EASYJOBS_OPEN_DOCS", "'maybe'"]),
+        ({"EASYJOBS_PREFIX": "jobs"}, ["EASYJOBS_PREFIX"]),
+        ({"EASYJOBS_PREFIX": "/"}, ["EASYJOBS_PREFIX"]),
+        ({"EASYJOBS_PREFIX": "/a//b"}, ["EASYJOBS_PREFIX"]),
+        ({"EASYJOBS_QUEUE_DEPTH": "10"}, ["warn_depth", "queue_depth"]),
+    ],
+    ids=str,
+)
+def test_what_will_not_do_is_named(environ: dict[str, str], words: list[str]) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        manager_settings(environ)
+    for word in words:
+        assert word in str(refused.value)
+
+
+def test_a_secret_is_never_shown() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        manager_settings({"EASYJOBS_SECRET": "hush" * 1000})
+    assert "hush" not in str(refused.value)
