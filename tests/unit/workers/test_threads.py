@@ -31,7 +31,6 @@ from easyjobs.protocol.messages import (
 )
 from easyjobs.tasks.context import current_job
 from easyjobs.wire.link import LinkClosed
-from easyjobs.workers import watchdog as module
 from easyjobs.workers.watchdog import Watchdog
 from easyjobs.workers.worker import EasyJobsWorker
 
@@ -215,7 +214,7 @@ async def test_a_stand_alone_worker_exits_then(monkeypatch: pytest.MonkeyPatch) 
         codes.append(code)
         exited.set()
 
-    monkeypatch.setattr(module.os, "_exit", leave)
+    monkeypatch.setattr("easyjobs.workers.watchdog.os._exit", leave)
     monkeypatch.setattr(logging, "shutdown", lambda: None)
     dog = watch(None, give_up_after=0.05)
     dog._exits = True
