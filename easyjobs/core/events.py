@@ -96,3 +96,8 @@ Event: TypeAlias = (
     | DeadlinePassed
     | FoundUnreadable
 )
+
+
+def error_text(kind: str, message: str) -> str:
+    """An error without a traceback, as jobs keep it: JSON text of `{type, message, traceback}`."""
+    return msgspec.json.encode({"type": kind, "message": message, "traceback": ""}).decode()

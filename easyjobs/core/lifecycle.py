@@ -24,6 +24,7 @@ from easyjobs.core.events import (
     NeverStarted,
     Stopped,
     WorkerDied,
+    error_text,
 )
 from easyjobs.core.job import Attempt, AttemptEnd, Job
 from easyjobs.core.states import CANCELLED, COMPLETED, FAILED, FINAL, QUEUED, RETRY, RUNNING, SKIPPED, State, allowed
@@ -188,11 +189,6 @@ def _again(
         holds=None,
     )
     return Step(columns, past, release=job.holds is not None)
-
-
-def error_text(kind: str, message: str) -> str:
-    """An error without a traceback, as jobs keep it."""
-    return msgspec.json.encode({"type": kind, "message": message, "traceback": ""}).decode()
 
 
 _DECIDE: Final[dict[type[Event], Callable[..., Decision]]] = {

@@ -11,9 +11,8 @@ import msgspec
 
 from easyjobs.background import Nursery
 from easyjobs.core.changes import AppendLogs, LoseSession, NoteProgress, Renew
-from easyjobs.core.events import Completed, Event, Failed, HandedBack, NeverStarted, Stopped
+from easyjobs.core.events import Completed, Event, Failed, HandedBack, NeverStarted, Stopped, error_text
 from easyjobs.core.job import Job
-from easyjobs.core.lifecycle import error_text
 from easyjobs.errors import BadRequest, ProtocolError, RegistrationError
 from easyjobs.hub.arguments import parse
 from easyjobs.hub.committer import Committer

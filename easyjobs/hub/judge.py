@@ -8,10 +8,10 @@ from functools import partial
 from typing import TypeAlias
 
 from easyjobs.core.changes import Applied, Broken, Claim, Committed, FlagCancel, Insert, Stale, Unit, Update, Verdict
-from easyjobs.core.events import Completed
+from easyjobs.core.events import Completed, error_text
 from easyjobs.core.events import Failed as FailedEvent
 from easyjobs.core.job import Job
-from easyjobs.core.lifecycle import Decision, Flag, Ignored, Step, advance, error_text
+from easyjobs.core.lifecycle import Decision, Flag, Ignored, Step, advance
 from easyjobs.core.states import FINAL, QUEUED, RUNNING
 from easyjobs.errors import Conflict, IllegalTransition, Unprocessable
 from easyjobs.hub.announcer import Announcer

@@ -7,9 +7,8 @@ import logging
 from typing import Literal, NamedTuple
 
 from easyjobs.core.changes import LoseSession
-from easyjobs.core.events import CancelForced, Failed, WorkerDied
+from easyjobs.core.events import CancelForced, Failed, WorkerDied, error_text
 from easyjobs.core.job import Job
-from easyjobs.core.lifecycle import error_text
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.entries import Chore, Word
 from easyjobs.hub.roster import Live, Roster

@@ -1,5 +1,6 @@
 """Facts: each is one kind, made of plain values."""
 
+import json
 import typing
 
 from easyjobs.core import events
@@ -19,3 +20,11 @@ def test_what_a_worker_says_carries_attempt_and_token() -> None:
 def test_a_failure_leaves_another_run_open_unless_it_says_otherwise() -> None:
     failure = events.Failed(1, "t", "{}")
     assert (failure.final, failure.delay) == (False, None)
+
+
+def test_an_error_without_a_traceback_reads_like_any_other() -> None:
+    assert json.loads(events.error_text("WorkerDied", 'it said "no"')) == {
+        "type": "WorkerDied",
+        "message": 'it said "no"',
+        "traceback": "",
+    }
