@@ -26,6 +26,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=1024)]
 # where the variable is not EASYJOBS_ and the field's name, or where one more stands behind it
 _VARIABLES: Final[dict[str, tuple[str, ...]]] = {
     "server_secret": ("EASYJOBS_SECRET",),
+    "manager_host": ("EASYJOBS_MANAGER_HOST", "MANAGER_HOST"),
+    "manager_port": ("EASYJOBS_MANAGER_PORT", "MANAGER_PORT"),
     "manager_secret": ("EASYJOBS_MANAGER_SECRET", "EASYJOBS_SECRET"),
 }
 

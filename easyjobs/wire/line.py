@@ -24,6 +24,7 @@ log = logging.getLogger("easyjobs")
 
 FIRST_BACKOFF: Final = 0.1
 MOST_BACKOFF: Final = 5.0
+LOUD_AFTER: Final = 3
 REFUSED_BACKOFF: Final = (5.0, 30.0)
 SEND_DEADLINE: Final = 10.0
 
@@ -127,9 +128,9 @@ class Line:
                 self.reason = str(error)
                 return
             except ConnectionLost as error:
-                if self.reason != str(error):
-                    self.reason = str(error)
-                    log.log(logging.DEBUG if tries == 0 else logging.WARNING, "%s: %s", self._name, error)
+                self.reason = str(error)
+                if tries == LOUD_AFTER:  # a manager that starts a moment later than its workers is no news
+                    log.warning("%s: %s; trying again", self._name, error)
             else:
                 self.denied = None
                 code = await self._converse(link)

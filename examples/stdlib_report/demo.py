@@ -80,6 +80,7 @@ class Cluster:
             str(port),
             "--app-dir",
             str(HERE),
+            "--no-access-log",
         ]
         self._processes.append(
             subprocess.Popen(command, env=self._env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
@@ -89,25 +90,31 @@ class Cluster:
         """:raises SystemExit: a process ended; shows what it said last."""
         for process in self._processes:
             if process.poll() is not None:
-                for log in sorted(self._folder.glob("*.log")):
-                    print(f"--- {log.name}\n{log.read_text()[-2000:]}", file=sys.stderr)
+                self.show_logs()
                 raise SystemExit(f"a process of the demo ended with {process.returncode}")
+
+    def show_logs(self) -> None:
+        """Print what each process said last."""
+        for log in sorted(self._folder.glob("*.log")):
+            print(f"--- {log.name}\n{log.read_text()[-2000:]}", file=sys.stderr)
 
 
 def wait_until_ready(cluster: Cluster, client: httpx.Client) -> None:
     """Return when the manager answers and both workers are there."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 30
     while time.monotonic() < until:
         cluster.check()
         try:
-            workers = client.get("/api/workers")
+            tasks = client.get("/api/tasks")
         except httpx.TransportError:
             pass
         else:
-            if workers.status_code == 200 and len(workers.json()["items"]) == 2:
+            offered = [task["workers"] for task in tasks.json().get("items", []) if task["queue"] == QUEUE]
+            if offered and min(offered) == 2:
                 return
         time.sleep(0.1)
-    raise SystemExit("the manager and its workers did not come up within a minute")
+    cluster.show_logs()
+    raise SystemExit("the manager and its workers did not come up within 30 s")
 
 
 def run_pipeline(cluster: Cluster, client: httpx.Client) -> dict[str, Any]:
