@@ -151,7 +151,10 @@ class Register(msgspec.Struct, tag_field="t", tag="register"):
 
 
 class Started(msgspec.Struct, tag_field="t", tag="started"):
-    """Assignments that arrived and are not finished yet; `finished` says the same of the others."""
+    """Assignments that arrived and are not finished yet; `finished`, or a heartbeat that names them, says the same.
+
+    A worker that has not said either after a fifth of a heartbeat says this.
+    """
 
     jobs: list[Held]
 

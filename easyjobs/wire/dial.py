@@ -9,7 +9,7 @@ import logging
 from typing import Final
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.http11 import Response
 from websockets.sync.client import ClientConnection as SyncClientConnection
 from websockets.sync.client import connect as connect_sync
@@ -113,7 +113,7 @@ async def _open(where: Address, headers: dict[str, str]) -> ClientConnection:
         return await connect(where.url, additional_headers=headers, **_options(where))  # type: ignore[arg-type]
     except InvalidStatus as answer:
         raise _answered(where, answer.response) from None
-    except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
+    except (OSError, WebSocketException, TimeoutError, EOFError) as error:
         raise _unreachable(where, error) from None
 
 
@@ -124,7 +124,7 @@ def _open_sync(where: Address, headers: dict[str, str], timeout: float) -> SyncC
         return connect_sync(where.url, additional_headers=headers, **options).__enter__()  # type: ignore[arg-type]
     except InvalidStatus as answer:
         raise _answered(where, answer.response) from None
-    except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
+    except (OSError, WebSocketException, TimeoutError, EOFError) as error:
         raise _unreachable(where, error) from None
 
 
