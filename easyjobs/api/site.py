@@ -28,6 +28,7 @@ ENDPOINTS: Final = (*submit.ENDPOINTS, *jobs.ENDPOINTS, *control.ENDPOINTS)
 HEALTH: Final = frozenset(("/health/live", "/health/ready"))
 OPENAPI: Final = "/openapi.json"
 SOCKET: Final = "/ws/jobs"
+_BEGINNINGS: Final = ("/api/", "/health/", "/docs", "/login", OPENAPI)
 _GROUNDS: Final = ("/api/", "/health/", "/docs/", "/login/", "/ws/jobs/")
 
 _HEADERS: Final = {
@@ -85,6 +86,8 @@ class Site:
             return False
         if self._prefix or path == SOCKET:
             return True
+        if not path.startswith(_BEGINNINGS):
+            return False  # the host's own requests pass at the price of this line
         request = {"type": "http", "method": "GET", "path": path, "root_path": ""}
         return any(route.matches(request)[0] is not Match.NONE for route in self.routes)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI
 from starlette.routing import BaseRoute, Route
 
@@ -34,6 +37,17 @@ def take_place(app: FastAPI, site: Site, *, prefix: str) -> None:
     routes.insert(0, Place(site, site.knows))
 
 
+def hurry_server(seconds: float) -> None:
+    """Have uvicorn wait at most so long for requests that are still being answered when it is told to stop.
+
+    By itself it waits for ever, so that one slow client keeps the whole process; it tells an application nothing before
+    that. What was set with `--timeout-graceful-shutdown` stays.
+    """
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    if isinstance(server, uvicorn.Server) and server.config.timeout_graceful_shutdown is None:
+        server.config.timeout_graceful_shutdown = max(1, int(seconds))
+
+
 class OneLine(logging.Filter):
     """Makes one line of the traceback with which a server logs that `error` stopped the start."""
 
@@ -52,3 +66,8 @@ class OneLine(logging.Filter):
 def log_in_one_line(error: Exception) -> None:
     """`error` says all that there is to say: keep the server from burying it in a traceback."""
     logging.getLogger("uvicorn.error").addFilter(OneLine(error))
+
+
+def application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """An application that holds nothing but a manager: `application(manager.lifespan)`."""
+    return FastAPI(title="easyjobs", version=__version__, lifespan=lifespan)

@@ -21,7 +21,7 @@ from easyjobs.hub.hub import Hub
 from easyjobs.hub.settings import HubSettings
 from easyjobs.ids import Ids
 from easyjobs.manager.embedded import connect
-from easyjobs.manager.hosting import log_in_one_line, own_base, take_place
+from easyjobs.manager.hosting import hurry_server, log_in_one_line, own_base, take_place
 from easyjobs.protocol.messages import Limits
 from easyjobs.settings import ManagerSettings, manager_settings
 from easyjobs.stores import open_store
@@ -38,7 +38,9 @@ R = TypeVar("R")
 
 log = logging.getLogger("easyjobs.manager")
 
-CLOSING = 5.0  # seconds of the whole grace that are kept for the hub
+# of the whole grace, which is at least three times as long or shared out in thirds
+SERVER_SHARE = 5.0  # the server's, for requests that are being answered
+HUB_SHARE = 5.0  # the hub's, for its last commits
 SHORT_SECRET = 16
 
 _managers: WeakKeyDictionary[FastAPI, EasyJobsManager] = WeakKeyDictionary()
@@ -174,8 +176,8 @@ class EasyJobsManager:
             log_in_one_line(error)
             raise
         self._hub = hub
-        if self._worker is not None:
-            await self._worker.start()
+        hurry_server(min(SERVER_SHARE, self.settings.stop_grace / 3))
+        await self._start_worker()
         if len(self._secret) < SHORT_SECRET:
             # who overhears a worker's proof may try secrets at leisure
             log.warning("the server secret has %d characters; %d are safe", len(self._secret), SHORT_SECRET)
@@ -187,20 +189,21 @@ class EasyJobsManager:
             )
 
     async def stop(self) -> None:
-        """Let the embedded worker's jobs end, tell the others, close the store; within `stop_grace` seconds. May be
-        called twice.
+        """Let the embedded worker's jobs end, tell the others, close the store. With what the server waits before for
+        its clients, it takes at most `stop_grace` seconds. May be called twice.
         """
         hub = self._hub
         if hub is None or self._stopping:
             return
         self._stopping = True
-        whole = self.settings.stop_grace
-        kept = min(CLOSING, whole / 2)
+        third = self.settings.stop_grace / 3
+        left = self.settings.stop_grace - min(SERVER_SHARE, third)
+        closing = min(HUB_SHARE, third)
         if self._worker is not None:
-            await self._worker.stop(whole - kept)
-            await hub.stop(kept)
+            await self._worker.stop(left - closing)
+            await hub.stop(closing)
         else:
-            await hub.stop(whole)
+            await hub.stop(left)
         await self._nursery.close()
         self._hub = None
         self._stopping = False
@@ -254,7 +257,7 @@ class EasyJobsManager:
         declare = worker.task(namespace=namespace, name=name, **options)
         bound: Any = declare if function is None else declare(function)
         if self._hub is not None:
-            self._nursery.spawn(worker.start(), "embedded worker")
+            self._nursery.spawn(self._start_worker(), "embedded worker")
         return bound
 
     async def submit(self, calls: Sequence[Call], *, together: bool = False) -> list[JobHandle[Any]]:
@@ -272,8 +275,12 @@ class EasyJobsManager:
     async def _caller(self) -> EasyJobsWorker:
         self._running()
         worker = self._embedded()
-        await worker.start()
+        await self._start_worker()
         return worker
+
+    async def _start_worker(self) -> None:
+        if self._worker is not None and self._hub is not None and not self._stopping:
+            await self._worker.start()
 
     def _embedded(self) -> EasyJobsWorker:
         """The worker for the manager's own tasks; there is none until the first."""

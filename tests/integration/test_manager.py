@@ -181,6 +181,11 @@ app = FastAPI(lifespan=manager.lifespan)
 @manager.task(namespace="general")
 async def hello(name: str = "world") -> str:
     return f"hello {name}"
+
+@manager.task(namespace="general")
+async def forever() -> None:
+    import asyncio
+    await asyncio.sleep(3600)
 """
 
 
@@ -195,7 +200,7 @@ def serve(folder: Path, *arguments: str, **environ: str) -> subprocess.Popen[str
     (folder / "app.py").write_text(APP)
     own = {"EASYJOBS_STORE": f"sqlite:///{folder}/jobs.db", "PYTHONPATH": str(Path(easyjobs.__file__).parent.parent)}
     return subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "app:app", "--port", str(free_port()), *arguments],
+        [sys.executable, "-m", "uvicorn", "app:app", "--port", str(free_port()), "--no-access-log", *arguments],
         cwd=folder,
         env={**os.environ, **own, **environ},
         stderr=subprocess.STDOUT,
@@ -217,24 +222,33 @@ def test_two_processes_on_one_file_end_with_one_clear_message(tmp_path: Path) ->
     assert len(re.findall("PostgreSQL", said)) == 1
 
 
+def listening(process: subprocess.Popen[str]) -> str:
+    """All that a server says until it listens."""
+    said = ""
+    assert process.stdout is not None
+    while "running on" not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    return said
+
+
+def address(said: str) -> str:
+    found = re.search(r"http://\S+", said)
+    assert found is not None
+    return found[0]
+
+
 @pytest.mark.e2e
 def test_the_app_of_ten_lines_runs_prints_its_secret_and_stops_on_sigterm(tmp_path: Path) -> None:
-    environ = {name: "" for name in os.environ if name.startswith("EASYJOBS_")}
-    process = serve(tmp_path, **environ)
-    said = ""
+    process = serve(tmp_path, EASYJOBS_SECRET="")
     try:
-        assert process.stdout is not None
-        while "running on" not in said:
-            line = process.stdout.readline()
-            assert line, said
-            said += line
+        said = listening(process)
         found = re.search("manager's is ([0-9a-f]+)", said)
-        where = re.search(r"http://\S+", said)
         assert found is not None
-        assert where is not None
         assert "/login" in said
         answer = httpx.post(
-            f"{where[0]}/api/queues/general/tasks/hello?wait=10",
+            f"{address(said)}/api/queues/general/tasks/hello?wait=10",
             json={"name": "you"},
             headers={"Authorization": f"Bearer {found[1]}"},
         )
@@ -246,3 +260,27 @@ def test_the_app_of_ten_lines_runs_prints_its_secret_and_stops_on_sigterm(tmp_pa
     assert "Application shutdown complete" in rest
     assert "Traceback" not in rest
     assert process.returncode in (0, -signal.SIGTERM)
+
+
+@pytest.mark.e2e
+def test_no_client_holds_a_manager_that_was_told_to_stop(tmp_path: Path) -> None:
+    process = serve(tmp_path, EASYJOBS_SECRET=SECRET, EASYJOBS_STOP_GRACE="3")
+    try:
+        where = address(listening(process))
+        host, port = where.removeprefix("http://").split(":")
+        head = (
+            f"POST /api/queues/general/tasks/forever?wait=60 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\n"
+        )
+        with (
+            socket.create_connection((host, int(port))) as waits,
+            socket.create_connection((host, int(port))) as dawdles,
+        ):
+            waits.sendall(f"{head}Content-Length: 0\r\n\r\n".encode())
+            dawdles.sendall(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
+            while not httpx.get(f"{where}/api/jobs?state=running", headers=BEARER).json()["items"]:
+                assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            rest, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert "Application shutdown complete" in rest
