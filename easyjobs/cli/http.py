@@ -1,0 +1,88 @@
+"""The manager's HTTP API for commands; the only file that knows httpx."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from easyjobs.errors import ConfigurationError, ConnectionLost, Refused, Unauthorized
+from easyjobs.protocol.messages import Refusal
+from easyjobs.wire.address import PATH, address
+from easyjobs.wire.answers import refusal
+
+PATIENCE = 30.0
+"""Seconds that one answer may take."""
+
+
+class _Problem(msgspec.Struct):
+    title: str
+    status: int
+    detail: str
+    errors: list[dict[str, Any]] = []
+
+
+class Api:
+    """The API of the manager at `url` (http[s]://host[:port][/prefix]). Use it in `with`.
+
+    Every method raises Refused (the manager said no) or ConnectionLost (it did not answer, or is no manager).
+
+    :param insecure: let the secret cross an open network as it is.
+    :raises ConfigurationError: the URL will not do, or the secret would be readable on the way.
+    """
+
+    def __init__(self, url: str, secret: str | None, *, insecure: bool = False) -> None:
+        where = address(url)
+        if secret and not (where.secure or where.loopback or insecure):
+            raise ConfigurationError(f"the secret would cross the network readable to {url}: use https, or --insecure")
+        self._url = "http" + where.url.removeprefix("ws").removesuffix(PATH)
+        headers = {b"Authorization": f"Bearer {secret}".encode()} if secret else {}
+        # a proxy of the environment has no business between us and our own machine
+        self._client = httpx.Client(headers=headers, timeout=PATIENCE, trust_env=not where.loopback)
+
+    def __enter__(self) -> Api:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def get(self, *path: str, **query: object) -> Any:
+        """What `GET /api/<path>` answers. Parts of the path are escaped; query values that are None are left out."""
+        return self._ask("GET", path, {name: value for name, value in query.items() if value is not None})
+
+    def post(self, *path: str) -> Any:
+        """What `POST /api/<path>` answers."""
+        return self._ask("POST", path, {})
+
+    def _ask(self, method: str, path: tuple[str, ...], query: dict[str, Any]) -> Any:
+        url = "/".join((self._url, "api", *(quote(part, safe="") for part in path)))
+        try:
+            response = self._client.request(method, url, params=query)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ConnectionLost(f"no manager answers at {self._url}: {error or type(error).__name__}") from None
+        if response.status_code == 401:
+            raise Unauthorized(
+                f"the manager at {self._url} refused the secret"
+                if "Authorization" in self._client.headers
+                else f"the manager at {self._url} wants a secret: set EASYJOBS_SECRET or use --secret-file"
+            )
+        try:
+            if response.is_success:
+                return msgspec.json.decode(response.content)
+            problem = msgspec.json.decode(response.content, type=_Problem)
+        except msgspec.DecodeError:
+            raise self._no_manager(response.status_code) from None
+        raise self._refused(problem)
+
+    def _refused(self, problem: _Problem) -> Refused:
+        news = [error for error in problem.errors if str(error.get("message")) not in problem.detail]
+        errors = msgspec.Raw(msgspec.json.encode(news))
+        return refusal(Refusal([], problem.status, problem.title, problem.detail, errors))
+
+    def _no_manager(self, status: int) -> ConnectionLost:
+        return ConnectionLost(f"what answers at {self._url} ({status}) is no manager, or its prefix differs")

@@ -1,0 +1,193 @@
+"""`easyjobs jobs`: list, show, cancel, retry."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import click
+
+from easyjobs.cli.http import Api
+from easyjobs.cli.secret import read_secret, secret_option
+from easyjobs.cli.text import plain, table
+from easyjobs.core.states import STATES
+from easyjobs.errors import Refused
+from easyjobs.settings import worker_settings
+
+Job = dict[str, Any]
+
+COLUMNS: Final = ("id", "queue", "task", "state", "attempt", "worker", "created", "took")
+
+as_json = click.option("--json", "raw", is_flag=True, help="Print JSON.")
+
+
+@click.group("jobs")
+@click.option(
+    "--url",
+    default="http://127.0.0.1:8220",
+    show_default=True,
+    envvar="EASYJOBS_URL",
+    help="The manager: http[s]://host[:port][/prefix] (else EASYJOBS_URL).",
+)
+@click.option("--insecure", is_flag=True, help="Let the secret cross a network without TLS.")
+@secret_option
+@click.pass_context
+def command(ctx: click.Context, url: str, insecure: bool, secret_file: str | None) -> None:
+    """Look at jobs, cancel them, run them again.
+
+    The secret is read from --secret-file, EASYJOBS_MANAGER_SECRET or EASYJOBS_SECRET.
+    """
+    secret = worker_settings(manager_secret=read_secret(secret_file)).manager_secret
+    ctx.obj = ctx.with_resource(Api(url, secret, insecure=insecure))
+
+
+@command.command("list")
+@click.option("--queue", help="Only of this queue.")
+@click.option("--task", help="Only of this task.")
+@click.option("--state", type=click.Choice(STATES), help="Only in this state.")
+@click.option("--worker", help="Only those that this worker ran last.")
+@click.option("--text", help="Only with this in id, task, arguments, error or worker.")
+@click.option("--since", metavar="TIME", help="Only made then or later: 2026-01-31T12:00:00Z.")
+@click.option("--until", metavar="TIME", help="Only made before then.")
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="At most so many.")
+@click.option("--cursor", help="Go on where a page ended.")
+@as_json
+@click.pass_obj
+def list_jobs(api: Api, /, raw: bool, **filters: Any) -> None:
+    """List jobs, newest first."""
+    page = api.get("jobs", **filters)
+    if raw:
+        _print_json(page)
+        return
+    table(COLUMNS, [_row(job) for job in page["items"]])
+    if page["next"] is not None:
+        click.echo(f"there are more: --cursor {plain(page['next'])}", err=True)
+
+
+@command.command("show")
+@click.argument("id")
+@click.option("--logs", is_flag=True, help="Also what it has logged.")
+@as_json
+@click.pass_obj
+def show_job(api: Api, id: str, logs: bool, raw: bool) -> None:
+    """Show a job, its attempts, and why it failed."""
+    job = api.get("jobs", id)
+    attempts = api.get("jobs", id, "attempts")["items"]
+    lines = list(_lines(api, id)) if logs else []
+    if raw:
+        _print_json({**job, "attempts": attempts, **({"logs": lines} if logs else {})})
+        return
+    _show(job)
+    if attempts:
+        click.echo()
+        rows = [(str(a["attempt"]), a["end"] or "running", a["worker"] or "", _time(a["started_at"])) for a in attempts]
+        table(("attempt", "end", "worker", "started"), rows)
+    for line in (job["error"] or {}).get("traceback", "").splitlines():
+        click.echo(plain(line))
+    for line in lines:
+        click.echo(f"{_time(line['time'])} {plain(line['level'])} {plain(line['text'])}")
+
+
+@command.command("cancel")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@as_json
+@click.pass_obj
+def cancel_jobs(api: Api, ids: Sequence[str], raw: bool) -> None:
+    """Cancel jobs. One that runs is told to stop; one that has ended stays as it is."""
+
+    def said(id: str, job: Job) -> str:
+        asked = "is being stopped" if job["state"] == "running" else f"is {job['state']}"
+        return f"{id} {asked}"
+
+    _each(ids, lambda id: api.post("jobs", id, "cancel"), said, raw)
+
+
+@command.command("retry")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@as_json
+@click.pass_obj
+def retry_jobs(api: Api, ids: Sequence[str], raw: bool) -> None:
+    """Run jobs again that have ended. Each makes a new job, whose id is printed."""
+    _each(ids, lambda id: api.post("jobs", id, "retry"), lambda id, job: f"{id} runs again as {job['id']}", raw)
+
+
+def _each(ids: Sequence[str], do: Callable[[str], Job], said: Callable[[str, Job], str], raw: bool) -> None:
+    """Do it for every id, also after one that was refused; then end with 1 if any was."""
+    done: list[Job] = []
+    refused = False
+    for id in ids:
+        try:
+            done.append(do(id))
+        except Refused as error:
+            if error.status in (401, 403):
+                raise  # it would be the same for all
+            click.echo(f"Error: {plain(id)}: {plain(str(error))}", err=True)
+            refused = True
+        else:
+            if not raw:
+                click.echo(plain(said(id, done[-1])))
+    if raw:
+        _print_json(done)
+    if refused:
+        sys.exit(1)
+
+
+def _lines(api: Api, id: str) -> Iterator[dict[str, Any]]:
+    after: int | None = 0
+    while after is not None:
+        page = api.get("jobs", id, "logs", after=after)
+        yield from page["items"]
+        after = page["next"]
+
+
+def _row(job: Job) -> tuple[str, ...]:
+    attempt = f"{job['attempt']}/{job['max_attempts'] or '-'}"
+    worker = job["worker"] or ""
+    return (job["id"], job["queue"], job["task"], job["state"], attempt, worker, _time(job["created_at"]), _took(job))
+
+
+def _show(job: Job) -> None:
+    error = job["error"] or {}
+    progress = job["progress"] or {}
+    facts = {
+        "id": job["id"],
+        "queue": job["queue"],
+        "task": job["task"],
+        "state": job["state"],
+        "attempt": f"{job['attempt']} of {job['max_attempts'] or 'any number'}",
+        "priority": str(job["priority"]),
+        "args": json.dumps(job["args"]),
+        "kwargs": json.dumps(job["kwargs"]),
+        "created": _time(job["created_at"]),
+        "run at": _time(job["run_at"]),
+        "started": _time(job["started_at"]),
+        "finished": _time(job["finished_at"]),
+        "took": _took(job),
+        "worker": job["worker"] or "",
+        "parent": job["parent"] or "",
+        "key": job["key"] or "",
+        "progress": f"{progress.get('value')} {progress.get('note', '')}" if progress else "",
+        "result": json.dumps(job["result"]) if job["state"] == "completed" else "",
+        "error": f"{error.get('type')}: {error.get('message')}" if error else "",
+    }
+    for name, value in facts.items():
+        if value:
+            click.echo(f"{name:<9} {plain(value)}")
+
+
+def _time(text: str | None) -> str:
+    return "" if text is None else f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}"
+
+
+def _took(job: Job) -> str:
+    if job["started_at"] is None or job["finished_at"] is None:
+        return ""
+    took = datetime.fromisoformat(job["finished_at"]) - datetime.fromisoformat(job["started_at"])
+    return f"{took.total_seconds():.3f} s"
+
+
+def _print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2))  # ASCII: whatever a terminal would obey is escaped

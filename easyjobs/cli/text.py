@@ -1,0 +1,46 @@
+"""Text for a terminal: tables, and nothing from users that a terminal would obey."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+
+
+def plain(text: str) -> str:
+    r"""`text` with everything that is not printable written out (`\x1b`, `\n`, `\u202e`): terminals obey some of it."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table. In a terminal drawn by rich, where that is installed; else aligned columns, for other programs."""
+    shown = [[plain(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty() and find_spec("rich") is not None:
+        _drawn(headers, shown)
+    else:
+        for line in aligned(headers, shown):
+            sys.stdout.write(line + "\n")
+
+
+def aligned(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table whose columns are as wide as their widest cell."""
+    lines = [[header.upper() for header in headers], *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    for line in lines:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def _drawn(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=SIMPLE_HEAD)
+    for at, header in enumerate(headers):
+        drawn.add_column(header, overflow="fold", no_wrap=at == 0)  # the first is an id, to be copied whole
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))  # Text: users' brackets are no markup
+    Console().print(drawn)
