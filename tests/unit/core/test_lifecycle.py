@@ -238,6 +238,16 @@ def test_a_dead_workers_late_word_is_stale_after_its_job_was_taken_away() -> Non
         assert isinstance(step, Step)
         after = msgspec.structs.replace(job("running"), **step.columns)
         assert advance(after, EVENTS["completed"], NOW) == Ignored("stale")
+    cancelled = advance(job("running", cancel="me"), EVENTS["worker died"], NOW)
+    assert isinstance(cancelled, Step)
+    assert cancelled.columns["token"] is None
+
+
+def test_only_a_running_job_gives_its_limit_back() -> None:
+    for name in ("cancel", "cancel forced", "deadline", "unreadable"):
+        step = advance(job("queued", holds="counter"), EVENTS[name], NOW)
+        assert isinstance(step, Step)
+        assert not step.release
 
 
 def test_a_running_job_is_flagged_once() -> None:

@@ -1,5 +1,7 @@
 """Which free worker gets which job."""
 
+from itertools import count
+
 from easyjobs.core.changes import Offer
 from easyjobs.core.job import Job, Lane
 from easyjobs.core.placement import place, urgency
@@ -33,6 +35,11 @@ def test_jobs_beyond_the_slots_stay_out() -> None:
     assert placed(place([job("1"), job("2")], [offer("x", 1, A)])) == ["1>x"]
     assert place([job("1")], [offer("x", 0, A)]) == []
     assert place([job("1")], []) == []
+
+
+def test_nothing_is_read_once_the_slots_are_gone() -> None:
+    endless = (job(str(n)) for n in count())
+    assert placed(place(endless, [offer("x", 2, A)])) == ["0>x", "1>x"]
 
 
 def test_a_worker_gets_only_what_it_can_run() -> None:

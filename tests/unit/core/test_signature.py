@@ -24,6 +24,8 @@ FULL = Signature(
 )
 # def g(a, b=None)
 PLAIN = Signature((Parameter("a"), Parameter("b", required=False, default=None)))
+# def h(a, /, *rest, k)
+REST = Signature((Parameter("a", kind="positional"), Parameter("rest", kind="args"), Parameter("k", kind="keyword")))
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,7 @@ PLAIN = Signature((Parameter("a"), Parameter("b", required=False, default=None))
         (FULL, [1, 2, 3, 7, 8], {"d": 4, "x": 9}, {"a": 1, "b": 2, "c": 3, "rest": [7, 8], "d": 4, "x": 9}),
         (FULL, [], {"a": 1, "b": 2, "d": 4, "rest": [7]}, {"a": 1, "b": 2, "d": 4, "rest": [7]}),
         (FULL, [1], {"b": 2, "d": 4, "more": 3}, {"a": 1, "b": 2, "d": 4, "more": 3}),
+        (REST, [], {"a": 1, "rest": [2], "k": 3}, {"a": 1, "rest": [2], "k": 3}),
         (ANYTHING, [1, 2], {"x": 3}, {"args": [1, 2], "x": 3}),
         (ANYTHING, [], {}, {}),
     ],

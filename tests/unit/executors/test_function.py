@@ -298,6 +298,14 @@ async def test_a_type_error_of_the_function_itself_is_retried() -> None:
         assert not ran.final
 
 
+async def test_a_type_error_on_the_way_out_is_not_blamed_on_the_arguments() -> None:
+    class Odd:
+        model_dump = staticmethod(len)
+
+    for form in both(lambda: Odd()):
+        assert error_of(await run(form, options={"name": "f"}))["type"] == "TypeError"
+
+
 async def test_a_plain_function_that_returns_a_coroutine_is_told_so() -> None:
     async def later() -> None: ...
 
@@ -545,18 +553,20 @@ async def test_capacity_shrinks_when_too_many_threads_are_stuck_and_grows_again(
 
 async def test_a_thread_that_awaits_another_job_lends_its_place() -> None:
     release = threading.Event()
-    executor = FunctionExecutor(1)
+    executor = FunctionExecutor(1, grace=GRACE)
     parent = asyncio.create_task(run(release.wait, executor=executor))
     child = asyncio.create_task(run(lambda: 1, executor=executor, options={"name": "f"}))
     await asyncio.sleep(0)
     executor.lend(+1)
     assert (await child).end == "completed"
     executor.lend(-1)
-    late = asyncio.create_task(run(lambda: 1, executor=executor, options={"name": "f"}))
+    job = new_job()
+    late = asyncio.create_task(run(release.wait, executor=executor, job=job))
     await asyncio.sleep(0)
-    assert not late.done()
+    job.request_cancel()
+    assert (await late, executor.stuck) == (Ran("stopped"), 0)  # at once: it had not begun
     release.set()
-    assert [(await parent).end, (await late).end] == ["completed", "completed"]
+    assert (await parent).end == "completed"
     await executor.close()
 
 
