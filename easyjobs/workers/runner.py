@@ -22,6 +22,9 @@ from easyjobs.tasks.decorator import BoundTask
 from easyjobs.tasks.registry import Registry
 
 SHUTTING_DOWN = "the worker is shutting down"
+REVIEW = 5.0
+"""Seconds between two looks at threads that were abandoned."""
+
 STOPPING = 2.0
 """Seconds that cancelled jobs get to end before they are handed back anyway."""
 
@@ -72,6 +75,7 @@ class Runner:
     """Runs what the manager assigns, in `slots`. All methods but `log` and `progress` belong to the loop's thread.
 
     :param side: is told every outcome; `wake`: there is something to send.
+    :param stuck: how many threads were abandoned and have not come back.
     :param extra_threads: called with +1 and -1 when a job in a thread begins and ceases to await another.
     """
 
@@ -105,6 +109,8 @@ class Runner:
         self._resuming: deque[asyncio.Future[None]] = deque()
         self._active = 0
         self._parked = 0
+        self._quarantined = 0
+        self._reviewing: asyncio.TimerHandle | None = None
         self._draining = False
         self._hurried = False
         self._changed = asyncio.Event()
@@ -177,8 +183,8 @@ class Runner:
                 self._report(assignment, ran)
         else:
             self._withdrawn.pop(run, None)
-        if ran.end == "failed" and self._stuck():
-            self._offer()
+        if ran.end != "completed" and self._stuck() != self._quarantined:
+            self._review()
         if self._unstarted or self._resuming:
             self._fill()
         self._changed.set()
@@ -250,8 +256,19 @@ class Runner:
         if not run._bound.is_coroutine:
             self._extra_threads(n)
 
+    def _review(self) -> None:
+        """A slot whose thread was abandoned is quarantined until that thread comes back, which nobody tells."""
+        self._quarantined = self._stuck()
+        self._offer()
+        if self._quarantined and self._reviewing is None:
+            self._reviewing = self._loop.call_later(REVIEW, self._review_again)
+
+    def _review_again(self) -> None:
+        self._reviewing = None
+        self._review()
+
     def _offer(self) -> None:
-        slots = 0 if self._draining else max(0, self._slots - self._stuck())
+        slots = 0 if self._draining else max(0, self._slots - self._quarantined)
         self._side.offer(slots, self._parked)
         self._wake()
 
@@ -276,6 +293,8 @@ class Runner:
         for run in list(self._runs.values()):
             self._drop(run)
             self._hand_back(run._assignment, f"{SHUTTING_DOWN}; the job did not stop")
+        if self._reviewing is not None:
+            self._reviewing.cancel()
 
     def hurry(self) -> None:
         """End the grace of `drain` now. May be called at any time."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+import pytest
 from scripted_manager import ScriptedManager, assignment, play, result_of
 
 from easyjobs.errors import NoRetry, Retry
+from easyjobs.executors.function import FunctionExecutor
 from easyjobs.protocol.messages import Cancel, Credit, Held, Log, Outcome, Progress, Register, Started, Withdraw
 from easyjobs.tasks.context import current_job
 from easyjobs.workers.worker import EasyJobsWorker
@@ -197,6 +199,32 @@ def test_a_timeout_is_a_failure() -> None:
         await manager.assign(assignment("a", "slow", timeout=2.0))
         outcome = await manager.outcomes(1)
         assert error_of(outcome[0])["type"] == "TimeoutError"
+
+    play(story)
+
+
+def test_a_slot_whose_thread_was_abandoned_is_not_offered_until_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = 0
+    monkeypatch.setattr(FunctionExecutor, "stuck", property(lambda self: stuck))
+
+    async def story(worker: EasyJobsWorker, manager: ScriptedManager) -> None:
+        nonlocal stuck
+
+        @worker.task
+        async def fails() -> None:
+            raise ValueError("no")
+
+        await worker.start()
+        await manager.welcome()
+        stuck = 1
+        await manager.assign(assignment("a", "fails"))
+        assert (await manager.pass_over(Credit)).slots == 3
+        await asyncio.sleep(30)
+        stuck = 0
+        assert (await manager.pass_over(Credit)).slots == 4
+        stuck = 1
+        await manager.assign(assignment("b", "fails"))
+        assert (await manager.pass_over(Credit)).slots == 3
 
     play(story)
 
