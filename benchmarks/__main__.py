@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: the spine's figures, as medians of fresh stores, beside the machine's limits, as table and JSON."""
+"""`python -m benchmarks`: the spine's figures, medians of fresh stores, beside the machine's limits; table and JSON."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class Cluster:
     def start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start `python -m module arguments`."""
         command = [sys.executable, "-m", module, *arguments]
-        process = subprocess.Popen(command, env=self._env, cwd=ROOT, stdout=self._log, stderr=self._log)  # noqa: S603
+        process = subprocess.Popen(command, env=self._env, cwd=ROOT, stdout=self._log, stderr=self._log)
         self._processes.append(process)
         return process
 

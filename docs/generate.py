@@ -11,10 +11,13 @@ import sys
 import typing
 from pathlib import Path
 
+import click
 import msgspec
 
+from easyjobs.cli.commands import commands
 from easyjobs.core.states import FINAL, STATES, TRANSITIONS
 from easyjobs.protocol import messages
+from easyjobs.settings import ManagerSettings, WorkerSettings, variables
 
 HERE = Path(__file__).parent
 
@@ -25,7 +28,7 @@ def states() -> str:
     lines += [f"    {t.source or '[*]'} --> {t.target}" for t in TRANSITIONS]
     lines += [f"    {state} --> [*]" for state in STATES if state in FINAL]
     lines += ["```", "", "| from | to | by | in the same transaction |", "|---|---|---|---|"]
-    lines += [f"| {t.source or '–'} | {t.target} | {t.by} | {t.also} |" for t in TRANSITIONS]
+    lines += [f"| {t.source or '(new)'} | {t.target} | {t.by} | {t.also} |" for t in TRANSITIONS]
     return "\n".join(lines)
 
 
@@ -64,8 +67,45 @@ def parts() -> str:
     )
 
 
+def settings() -> str:
+    """The tables of what a manager and a worker may be told."""
+    tables = []
+    for title, shape in (("Manager", ManagerSettings), ("Worker and client", WorkerSettings)):
+        lines = [f"## {title}", "", prose(shape), "", "| argument | variable | default |", "|---|---|---|"]
+        for field in msgspec.structs.fields(shape):
+            default = "" if field.default is None else f"`{_plain(field.default)}`"
+            named = " or ".join(f"`{v}`" for v in variables(field.name))
+            lines.append(f"| `{field.name}` | {named} | {default} |")
+        tables.append("\n".join(lines))
+    return "\n\n".join(tables)
+
+
+def _plain(default: object) -> object:
+    return ", ".join(default) if isinstance(default, tuple) else default
+
+
+def cli() -> str:
+    """The help of every command."""
+    pages: list[str] = []
+
+    def add(command: click.Command, path: str, parent: click.Context | None) -> None:
+        context = click.Context(command, info_name=path if parent is None else path.split()[-1], parent=parent)
+        context.max_content_width = context.terminal_width = 100
+        pages.append(f"## {path}\n\n```text\n{command.get_help(context)}\n```")
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                found = command.get_command(context, name)
+                if found is not None:
+                    add(found, f"{path} {name}", context)
+
+    add(commands, "easyjobs", None)
+    return "\n\n".join(pages)
+
+
 SECTIONS = {
     "states.md": {"states": states},
+    "settings.md": {"settings": settings},
+    "cli.md": {"cli": cli},
     "protocol.md": {
         "peer": lambda: table(typing.get_args(messages.FromPeer)),
         "manager": lambda: table(typing.get_args(messages.FromManager)),
@@ -97,7 +137,7 @@ def main() -> int:
             if "--check" not in sys.argv:
                 file.write_text(new)
     if stale and "--check" in sys.argv:
-        print(f"stale, run python docs/generate.py: {', '.join(stale)}", file=sys.stderr)
+        sys.stderr.write(f"stale, run python docs/generate.py: {', '.join(stale)}\n")
         return 1
     return 0
 

@@ -112,12 +112,17 @@ def worker_settings(environ: Mapping[str, str] | None = None, **given: Any) -> W
     return _settings(WorkerSettings, given, os.environ if environ is None else environ)
 
 
+def variables(field: str) -> tuple[str, ...]:
+    """The variables that stand in for an argument, the first that is set wins."""
+    return _VARIABLES.get(field, (f"EASYJOBS_{field.upper()}",))
+
+
 def _settings(shape: type[S], given: Mapping[str, Any], environ: Mapping[str, str]) -> S:
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(shape):
         value, source = given.get(field.name), field.name
         if value is None:
-            for variable in _VARIABLES.get(field.name, (f"EASYJOBS_{field.name.upper()}",)):
+            for variable in variables(field.name):
                 if environ.get(variable):
                     value, source = environ[variable], variable
                     break

@@ -37,7 +37,6 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     priority: int = 0
     concurrency: int | None = None  # jobs of the task that may run at once, over all workers
     unique: bool | tuple[str, ...] = False
-    exclusive: bool = False
 
 
 class TaskSpec(msgspec.Struct, frozen=True, omit_defaults=True):

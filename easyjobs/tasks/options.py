@@ -25,7 +25,7 @@ class TaskOptions(TypedDict, total=False):
     `always`), `never`. `retry_delay`: seconds before each, times `backoff` from one to the next. `no_retry_on`:
     exception classes, or their names, that fail at once. `timeout`: of one attempt. `start_deadline`: from submission.
     `priority`: higher first. `concurrency`: jobs at once over all workers. `unique`: True, or the names of parameters;
-    one job at a time with those arguments. `exclusive`: never two attempts at once, even if a worker is cut off.
+    one job at a time with those arguments.
     """
 
     retries: int | None
@@ -38,7 +38,6 @@ class TaskOptions(TypedDict, total=False):
     priority: int
     concurrency: int | None
     unique: bool | str | list[str] | tuple[str, ...]
-    exclusive: bool
 
 
 class CallOptions(TypedDict, total=False):
@@ -194,12 +193,6 @@ def _parameters(value: Any) -> bool | tuple[str, ...]:
     return names
 
 
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise _Wrong("True or False")
-    return value
-
-
 def _key(value: Any) -> str | None:
     if value is not None and (not isinstance(value, str) or not value):
         raise _Wrong("text")
@@ -217,7 +210,6 @@ _TASK: Mapping[str, Callable[[Any], Any]] = {
     "priority": _priority,
     "concurrency": _whole(1, "1 or more"),
     "unique": _parameters,
-    "exclusive": _flag,
 }
 _CALL: Mapping[str, Callable[[Any], Any]] = {
     "delay": _not_negative,

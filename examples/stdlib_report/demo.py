@@ -1,7 +1,7 @@
 """The demo: one manager and two workers as real processes, a real pipeline over Python's standard library, a report.
 
-Stays up until Ctrl-C in a terminal; with `--once`, or without a terminal, it ends when the report is there: 0 when it is
-right, 1 when it is not.
+Stays up until Ctrl-C in a terminal; with `--once`, or without a terminal, it ends when the report is there: 0 when
+it is right, 1 when it is not.
 """
 
 from __future__ import annotations
@@ -157,12 +157,11 @@ def print_report(report: dict[str, Any], jobs: int, seconds: float) -> None:
         print(f"  {module['path'][:33]:<34}{row[0]:>8,}{row[1]:>11,}{row[2]:>9,}{row[3]:>12,}")
     totals = (report["lines"], report["functions"], report["classes"], report["complexity"])
     print(
-        f"  {'all ' + str(report['modules']) + ' modules':<34}{totals[0]:>8,}{totals[1]:>11,}{totals[2]:>9,}{totals[3]:>12,}"
+        f"  {'all ' + str(report['modules']) + ' modules':<34}"
+        f"{totals[0]:>8,}{totals[1]:>11,}{totals[2]:>9,}{totals[3]:>12,}"
     )
     print("\n  most imported: " + ", ".join(f"{name} ({n})" for name, n in report["most_imported"]))
-    print(
-        f"\n  {jobs} jobs in {seconds:.1f} s: {jobs / seconds:,.0f} jobs/s, each parsed a real file and was stored durably"
-    )
+    print(f"\n  {jobs} jobs in {seconds:.1f} s: {jobs / seconds:,.0f} jobs/s, each durable, each a real file parsed")
 
 
 def main() -> int:

@@ -163,7 +163,6 @@ def test_the_spec_says_all_that_the_manager_needs() -> None:
         priority=-1,
         concurrency=2,
         unique=["a"],
-        exclusive=True,
         retries=None,
     ).spec
     assert (spec.queue, spec.name, spec.doc, spec.kind) == ("math", "add", "Add two numbers.", "thread")
@@ -179,7 +178,6 @@ def test_the_spec_says_all_that_the_manager_needs() -> None:
         priority=-1,
         concurrency=2,
         unique=("a",),
-        exclusive=True,
     )
 
 
@@ -204,7 +202,6 @@ def test_the_spec_says_all_that_the_manager_needs() -> None:
         ({"concurrency": 0}, "concurrency must be 1 or more"),
         ({"unique": []}, "unique must be True, False, or names"),
         ({"unique": ["c"]}, "unique names 'c'; its parameters are: a, b"),
-        ({"exclusive": 1}, "exclusive must be True or False"),
         ({"retry": 3}, "unknown option 'retry'; did you mean 'retries'?"),
         ({"schedule": "* * * * *"}, "unknown option 'schedule'"),
         ({"run_after": ["x"]}, "unknown option 'run_after'"),
