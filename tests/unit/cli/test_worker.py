@@ -1,0 +1,155 @@
+"""What `easyjobs worker module[:object]` runs, and what it says where there is nothing to run."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from easyjobs.cli import worker as cli
+from easyjobs.cli.commands import commands
+from easyjobs.errors import ConfigurationError
+
+_numbers = itertools.count()
+
+
+class Folder:
+    """A folder of modules that is the current one; each module has a name of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def module(self, source: str) -> str:
+        name = f"a_module_of_tasks_{next(_numbers)}"
+        (self.path / f"{name}.py").write_text(source, encoding="utf-8")
+        return name
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
+    for name in [name for name in os.environ if name.startswith("EASYJOBS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("EASYJOBS_SECRET", "a secret of many characters")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return Folder(tmp_path)
+
+
+A_WORKER = """
+from easyjobs import EasyJobsWorker
+worker = EasyJobsWorker("etl")
+@worker.task
+async def load(n: int) -> int:
+    return n
+"""
+
+
+def test_the_one_worker_of_a_module_is_found(folder: Folder) -> None:
+    name = folder.module(A_WORKER)
+    assert cli.find_worker(name) is cli.find_worker(f"{name}:worker")
+
+
+def test_one_worker_under_two_names_is_one(folder: Folder) -> None:
+    assert cli.find_worker(folder.module(A_WORKER + "again = worker\n")).settings.jobs_queue == ("etl",)
+
+
+def test_a_worker_inside_an_object_is_found_by_its_path(folder: Folder) -> None:
+    name = folder.module(A_WORKER + "class app:\n    inner = worker\n")
+    assert cli.find_worker(f"{name}:app.inner") is cli.find_worker(name)
+
+
+def test_plain_tasks_get_a_worker(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASYJOBS_JOBS_QUEUE", "reports")
+    name = folder.module(
+        "from easyjobs import task\n@task\ndef report(): pass\n@task(queue='mail')\ndef send(): pass\n"
+    )
+    worker = cli.find_worker(name)
+    assert [(t.queue, t.name) for t in worker.include(sys.modules[name])] == [("reports", "report"), ("mail", "send")]
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "words"),
+    [
+        ("x = 1", "", "no EasyJobsWorker and no function marked with @task"),
+        ("x = 1", ":x", "no EasyJobsWorker but of type int"),
+        ("x = 1", ":y", "has no 'y'"),
+        ("x = 1", ":x.y", "has no 'x.y'"),
+        (A_WORKER + "other = EasyJobsWorker('b')\n", "", "several workers; name one: .*:worker, .*:other"),
+    ],
+)
+def test_a_module_with_nothing_to_run(folder: Folder, source: str, path: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        cli.find_worker(folder.module(source) + path)
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("no_such_module", "there is no module 'no_such_module'"),
+        ("no_such_package.tasks", "there is no module"),
+        ("app/tasks.py", "write app.tasks"),
+        ("", "is no module's name"),
+        ("-rf", "is no module's name"),
+    ],
+)
+def test_a_name_that_is_no_module(folder: Folder, target: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        cli.find_worker(target)
+
+
+def test_what_a_module_fails_to_import_is_its_own_error(folder: Folder) -> None:
+    with pytest.raises(ModuleNotFoundError, match="no_such_library"):
+        cli.find_worker(folder.module("import no_such_library"))
+
+
+def test_options_stand_in_for_what_the_code_leaves_open(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    async def run(self: object) -> None:
+        started.append(self)
+
+    monkeypatch.setattr(cli.EasyJobsWorker, "run", run)
+    (folder.path / "secret").write_text("another secret, from a file\n")
+    options = ["--manager-url", "ws://manager:1", "--slots", "3", "--queue", "a", "--queue", "b", "--name", "w"]
+    target = folder.module("from easyjobs import task\n@task\ndef report(): pass\n")
+    result = CliRunner().invoke(commands, ["worker", target, *options, "--secret-file", "secret"])
+    assert result.exit_code == 0, result.output
+    settings = started[0].settings
+    assert (settings.manager_url, settings.max_tasks_per_worker, settings.name) == ("ws://manager:1", 3, "w")
+    assert settings.jobs_queue == ("a", "b")
+    assert settings.manager_secret == "another secret, from a file"
+    target = folder.module(A_WORKER)
+    CliRunner().invoke(commands, ["worker", target, *options])
+    assert started[1].settings.jobs_queue == ("etl",), "what the code says stands"
+    assert [name for name in os.environ if name.startswith("EASYJOBS_")] == ["EASYJOBS_SECRET"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"EASYJOBS_SECRET": ""}, "secret is missing"),
+        ({"EASYJOBS_MANAGER_PORT": "many"}, "EASYJOBS_MANAGER_PORT"),
+    ],
+)
+def test_a_setting_that_will_not_do_is_one_line(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], words: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(commands, ["worker", folder.module(A_WORKER)])
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_worker_loads_no_web_framework() -> None:
+    script = "import sys, easyjobs.cli.worker, easyjobs.cli.commands; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert "easyjobs.workers.worker" in loaded
+    heavy = {"fastapi", "starlette", "pydantic", "httpx", "uvicorn", "rich", "jsonschema_rs", "sqlite3", "jinja2"}
+    assert not heavy & set(loaded)
