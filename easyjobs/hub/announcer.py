@@ -6,12 +6,15 @@ Nothing here is called before the commit that makes it true.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from easyjobs.core.job import Job
 from easyjobs.stores.base import Count
+
+log = logging.getLogger("easyjobs.hub")
 
 Waiter: TypeAlias = Callable[[Job], None]
 
@@ -22,8 +25,9 @@ class Announcer:
     A waiter is called once, with the row that ended; it must return at once and raise nothing.
     """
 
-    def __init__(self, depth: dict[str, int], counters: Counter[str]) -> None:
+    def __init__(self, depth: dict[str, int], counters: Counter[str], warn_depth: int) -> None:
         self._depth = depth
+        self._warn_depth = warn_depth
         self._waiters: dict[str, list[Waiter]] = {}
         self.counters = counters
 
@@ -50,7 +54,9 @@ class Announcer:
 
     def inserted(self, job: Job) -> None:
         """A job was stored."""
-        self._depth[job.queue] = self._depth.get(job.queue, 0) + 1
+        depth = self._depth[job.queue] = self._depth.get(job.queue, 0) + 1
+        if depth == self._warn_depth:
+            log.warning("queue %s holds %d jobs; are its workers keeping up?", job.queue, depth)
 
     def ended(self, job: Job) -> None:
         """A job reached its final state."""

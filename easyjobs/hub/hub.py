@@ -67,7 +67,7 @@ class Hub:
         self.roster = Roster()
         self.dispatcher = Dispatcher(self.roster, self.catalog, self._ids, self.settings)
         self.admission = Admission(self.catalog, self.settings)
-        self.announcer = Announcer(self.admission.depth, self.counters)
+        self.announcer = Announcer(self.admission.depth, self.counters, self.settings.warn_depth)
         self.delivery = Delivery(self.roster, self.settings, store.now)
         judge = Judge(
             self.roster, self.catalog, self.dispatcher, self.announcer, self.delivery, self._ids, self.counters
