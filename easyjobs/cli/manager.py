@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 
 import click
@@ -61,6 +62,7 @@ def command(
     # uvicorn raises the signal that stopped it once more at its end: to be told to stop is no failure
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    server.run()
+    with contextlib.suppress(SystemExit):  # with which uvicorn ends where it could not start, by codes of its own
+        server.run()
     if not server.started:
         raise SystemExit(1)
