@@ -18,6 +18,8 @@ EasyJobsError
 ├── JobFailed                   a job that was awaited failed; carries its error
 │   └── JobCancelled            … or was cancelled or skipped
 ├── WaitTimeout                 a wait ended before the job did (the job goes on)
+├── ResultRefused               what a task returned is not JSON, or too large; never retried
+├── NoCurrentJob                `current_job()` was asked for where no job runs
 ├── ConnectionLost              no manager is reachable
 ├── ProtocolError               the other side broke docs/protocol.md
 ├── IllegalTransition           a bug: an event that the table in core/states.py does not allow

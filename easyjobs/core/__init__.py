@@ -1,0 +1,1 @@
+"""The rules: what a job is and what may happen to it. No I/O, no clock, no chance."""
