@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 
 import pytest
 from source import ROOT, files, imports
@@ -30,6 +31,7 @@ DOORS = {
 """What may be imported where: a file, a folder, or ("") everywhere."""
 
 
+@cache
 def imported() -> dict[str, set[str]]:
     """The files that import each library that is not of the standard library, and sqlite3."""
     found: dict[str, set[str]] = {}
