@@ -43,7 +43,7 @@ class Cluster:
         self.http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.secret}"}, timeout=60)
 
     def __enter__(self) -> Cluster:
-        self.manager = self.start("easyjobs.cli", "manager", "--host", "127.0.0.1", "--port", str(self.port))
+        self.manager = self.start("easyjobs", "manager", "--host", "127.0.0.1", "--port", str(self.port))
         self.until("the manager answers", lambda: self.http.get("/health/ready").status_code == 200)
         return self
 
@@ -62,7 +62,7 @@ class Cluster:
 
     def worker(self) -> subprocess.Popen[bytes]:
         """Start the stand-alone worker of the benchmarks and wait until it is connected."""
-        process = self.start("easyjobs.cli", "worker", "benchmarks.tasks:worker")
+        process = self.start("easyjobs", "worker", "benchmarks.tasks:worker")
         self.until("the worker is connected", lambda: len(self.workers()) == 1)
         return process
 

@@ -111,7 +111,7 @@ def _empty(cluster: Cluster) -> None:
     cluster.stop(cluster.manager)
     for file in cluster.folder.glob("bench.db*"):
         file.unlink()
-    cluster.manager = cluster.start("easyjobs.cli", "manager", "--host", "127.0.0.1", "--port", str(cluster.port))
+    cluster.manager = cluster.start("easyjobs", "manager", "--host", "127.0.0.1", "--port", str(cluster.port))
     cluster.until("the manager answers", lambda: cluster.http.get("/health/ready").status_code == 200)
     cluster.stop(cluster.worker())
 
@@ -163,7 +163,7 @@ async def drain_beside(cluster: Cluster, rows: int) -> tuple[float, float]:
         if old:
             cluster.stop(cluster.manager)
             fill(cluster.file, old)
-            cluster.manager = cluster.start("easyjobs.cli", "manager", "--port", str(cluster.port))
+            cluster.manager = cluster.start("easyjobs", "manager", "--port", str(cluster.port))
             cluster.until("the manager answers", lambda: cluster.http.get("/health/ready").status_code == 200)
         else:
             cluster.stop(cluster.worker())
