@@ -28,6 +28,7 @@ test-all: coverage ## all tests, the long ones too (more seeds, default leases, 
 coverage: $(READY) ## the rules' own unit tests, which must reach every branch of core and protocol
 	$(BIN)/coverage run -m pytest tests/unit/core tests/unit/protocol
 	$(BIN)/coverage report --fail-under 100
+	$(BIN)/python tests/architecture/alone.py
 
 check: $(READY) ## formatting, lint, types and the floors of the house
 	$(BIN)/ruff format --check .

@@ -147,6 +147,17 @@ def test_whoever_slept_himself_first_reads_what_came_meanwhile(client: ClientSid
     assert reason is not None
 
 
+def test_whoever_slept_through_the_greeting_waits_a_little_for_the_welcome(
+    client: ClientSide, talk: Conversation
+) -> None:
+    talk.greet()
+    talk.now += 60
+    assert client.handle_timer(talk.now) is None
+    assert talk.hear() == [], "no heartbeat before the welcome"
+    assert talk.wait(4.9) is None
+    assert talk.wait(0.2) is not None
+
+
 def test_a_timer_that_is_handled_too_early_does_nothing(client: ClientSide, talk: Conversation) -> None:
     talk.connect()
     assert client.handle_timer(talk.now + 1) is None
