@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -13,6 +14,7 @@ from starlette.routing import Route
 from easyjobs.api.credentials import Cursors
 from easyjobs.api.gate import Identity
 from easyjobs.api.requests import root
+from easyjobs.errors import Unavailable
 from easyjobs.hub.hub import Hub
 
 Handler: TypeAlias = Callable[["Call"], Awaitable[Response]]
@@ -75,7 +77,11 @@ def routes(endpoints: Sequence[Endpoint], hub: Callable[[], Hub], cursors: Curso
 def _route(path: str, handlers: Mapping[str, Handler], hub: Callable[[], Hub], cursors: Cursors) -> Route:
     async def endpoint(request: Request) -> Response:
         handler = handlers["GET" if request.method == "HEAD" else request.method]
-        return await handler(Call(hub(), cursors, request, request.scope["easyjobs.identity"]))
+        try:
+            return await handler(Call(hub(), cursors, request, request.scope["easyjobs.identity"]))
+        except asyncio.CancelledError:
+            # a server that stops cancels what it is still answering when its patience is over
+            raise Unavailable("The manager stops.") from None
 
     return Route(path, endpoint, methods=list(handlers))
 

@@ -46,13 +46,13 @@ async def test_unknown_tasks_and_queues_are_not_found() -> None:
 @pytest.mark.parametrize(
     ("arguments", "loc"),
     [
-        ({"a": "1"}, ["kwargs", "a"]),
-        ({"a": 1.5}, ["kwargs", "a"]),
-        ({"a": None}, ["kwargs", "a"]),
-        ({}, ["kwargs", "a"]),
-        ({"a": 1, "c": 2}, ["kwargs", "c"]),
-        ({"a": 1, "b": []}, ["kwargs", "b"]),
-        ({"a": {"a": 1}}, ["kwargs", "a"]),
+        ({"a": "1"}, ["body", "a"]),
+        ({"a": 1.5}, ["body", "a"]),
+        ({"a": None}, ["body", "a"]),
+        ({}, ["body", "a"]),
+        ({"a": 1, "c": 2}, ["body", "c"]),
+        ({"a": 1, "b": []}, ["body", "b"]),
+        ({"a": {"a": 1}}, ["body", "a"]),
     ],
     ids=str,
 )

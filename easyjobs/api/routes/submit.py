@@ -14,7 +14,7 @@ from easyjobs.api.endpoints import Call, Endpoint, reply
 from easyjobs.api.requests import parse_body, read_body, read_query
 from easyjobs.api.shapes import JobList, JobOut, job_out
 from easyjobs.core.states import FINAL
-from easyjobs.errors import Refused, TooLarge, Unprocessable
+from easyjobs.errors import ArgumentsRefused, BadRequest, Refused, TooLarge, Unprocessable
 from easyjobs.hub.control import Submitted
 from easyjobs.hub.hub import Hub
 from easyjobs.protocol.messages import Submission
@@ -87,7 +87,10 @@ async def submit_task(call: Call) -> Response:
         run_at=_seconds(query.run_at),
         key=_key(call.request),
     )
-    (made,) = await call.hub.submit([submission])
+    try:
+        (made,) = await call.hub.submit([submission])
+    except (ArgumentsRefused, BadRequest) as refused:
+        raise _of_the_body(refused) from None
     return await _answer(call, made, query.wait)
 
 
@@ -116,6 +119,12 @@ async def submit_jobs(call: Call) -> Response:
     all_made = await call.hub.submit([_submission(call.hub, job, None) for job in jobs]) if jobs else []
     status = 202 if any(made.created for made in all_made) else 200
     return reply(JobList([job_out(made.job) for made in all_made]), status)
+
+
+def _of_the_body(refused: Refused) -> Refused:
+    """What was said of the keyword arguments, said of the body that they are here."""
+    errors = [{**error, "loc": ["body", *error["loc"][1:]]} for error in refused.errors]
+    return type(refused)(refused.detail.replace("kwargs", "The body", 1), errors=errors)
 
 
 def _submission(hub: Hub, job: JobIn, key: str | None) -> Submission:
