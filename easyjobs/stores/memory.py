@@ -390,10 +390,7 @@ def _changed(row: R, **columns: Any) -> R:
 
 
 def _storable(row: R) -> R:
-    """`row`, if a store could write and read it: its types are right and its texts can be encoded.
-
-    :raises ValueError: otherwise; says where.
-    """
+    """`row`, if a store could write and read it; else ValueError says where a type or a text is wrong."""
     msgspec.json.decode(msgspec.json.encode(row), type=type(row))
     return row
 
