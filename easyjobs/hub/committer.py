@@ -148,6 +148,8 @@ class Committer:
             self._failures = 0
         self.counters["commits"] += 1
         again = judge.settle(committed.verdicts)
+        if judge.requeued:
+            self._wake.set()
         if claim is not None:
             judge.claimed(committed)
         for entry in reversed(again):

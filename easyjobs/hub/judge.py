@@ -53,6 +53,8 @@ class Judge:
         self._counters = counters
         self._plan: Plan = []
         self._ignored: list[tuple[Word, Ignored | None, Job | None]] = []
+        self.requeued = False
+        """Whether the batch that was settled last put jobs back, which the claim of their commit came too early for."""
 
     def unknown(self, batch: list[Entry]) -> list[str]:
         """The jobs whose rows must be read before the batch can be decided."""
@@ -116,6 +118,7 @@ class Judge:
         """Announce what was applied; the entries that must be decided anew, in order."""
         again: list[Entry] = []
         begun: list[Job] = []
+        self.requeued = False
         for (entry, row, decision), verdict in zip(self._plan, verdicts, strict=True):
             if isinstance(entry, Word):
                 if row is None:
@@ -172,6 +175,7 @@ class Judge:
                 self._announcer.ended(row)
             elif row.state == QUEUED:
                 self._dispatcher.ready.add(row.lane)
+                self.requeued = True
             else:
                 self._outlets.due(row.run_at)
         word.answer("applied", row)
