@@ -13,6 +13,7 @@ from easyjobs.hub.hub import Hub
 
 FAREWELL: Final = 5.0
 TOO_LARGE: Final = 4413
+RESTART: Final = 1012
 LARGE: Final = 65_536
 
 
@@ -67,6 +68,8 @@ async def _serve(hub: Hub, who: Identity, receive: Receive, transport: SocketTra
         while True:
             message = await receive()
             if message["type"] == "websocket.disconnect":
+                # a server closes its sockets first, and long after that tells the application that it stops
+                connection.restarting = message.get("code") == RESTART
                 return
             frame: bytes | str | None = message.get("bytes")
             if frame is None:

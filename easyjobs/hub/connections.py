@@ -76,6 +76,8 @@ class Connection:
         self.by = by
         self.awaited: set[str] = set()
         self.session: str | None = None
+        self.restarting = False
+        """Whether it was a server that is about to stop that closed the socket, ours or a proxy, and not the peer."""
         self._timer = self._loop.call_later(settings.hello, self._tick)
         self._sender = nursery.spawn(self._send(), "sender")
 

@@ -117,7 +117,11 @@ class Desk:
         elif connection in live.watchdogs:
             live.watchdogs.remove(connection)
         if live.voice is None and not live.watchdogs:
-            live.grace_until = self._store.now() + self._settings.grace
+            now = self._store.now()
+            if connection.restarting:  # the worker lives, and has nowhere to come back to yet
+                live.lease_until = now + self._settings.lease + self._settings.grace
+            else:
+                live.grace_until = now + self._settings.grace
             self.rescue()
 
     def patient(self, connection: Connection) -> bool:
