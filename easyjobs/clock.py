@@ -39,8 +39,8 @@ class SteadyClock:
         self._offset = clock.wall() - clock.monotonic()
 
     def now(self) -> float:
-        """Seconds since 1970 UTC."""
-        return self._clock.monotonic() + self._offset
+        """Seconds since 1970 UTC, in whole microseconds: what is told of a moment as text finds that moment again."""
+        return round(self._clock.monotonic() + self._offset, 6)
 
     def settle(self) -> float:
         """Catch up with the wall; how many seconds that skipped (0 when the wall is behind)."""
