@@ -35,20 +35,37 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+_LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    if items:
+        stash = items[0].config.stash
+        stash[_LEFT_OUT] = stash.get(_LEFT_OUT, 0) + len(items)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # this is one of several processes, and only the first one reports
+        session.config.workeroutput["left out"] = session.config.stash.get(_LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Each process leaves out the same tests, and says so to the one that reports."""
+    node.config.stash[_LEFT_OUT] = getattr(node, "workeroutput", {}).get("left out", 0)
+
+
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     reasons: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", []):
-        if isinstance(report.longrepr, tuple):
-            path, _, reason = report.longrepr
-            reasons[f"{report.nodeid or path}: {reason.removeprefix('Skipped: ')}"] += 1
-        else:
-            reasons[f"{report.nodeid}: {report.longrepr}"] += 1
-    deselected = len(terminalreporter.stats.get("deselected", []))
-    if not reasons and not deselected:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[f"{report.nodeid}: {reason.removeprefix('Skipped: ')}"] += 1
+    left_out = config.stash.get(_LEFT_OUT, 0)
+    if not reasons and not left_out:
         return
     terminalreporter.section("NOT RUN", red=True, bold=True)
     for reason, times in sorted(reasons.items()):
         terminalreporter.line(f"skipped: {reason}" + (f" ({times} times)" if times > 1 else ""), yellow=True)
-    if deselected:
-        terminalreporter.line(f"left out: {deselected} tests by `-m {config.option.markexpr!r}`", yellow=True)
+    if left_out:
+        terminalreporter.line(f"left out: {left_out} tests by `-m {config.option.markexpr!r}`", yellow=True)
         terminalreporter.line("`make test-all` runs the long ones", yellow=True)
