@@ -27,8 +27,9 @@ class Insert(msgspec.Struct):
 class Update(msgspec.Struct):
     """Set `columns` of `job`'s row and raise its version by one.
 
-    Guard: the row still has `job.version`, and, where `state` leaves running for anything but completed, `job.cancel`:
-    such an outcome was decided with or without a cancel in sight. `past` is kept as a finished attempt.
+    Guard: the row still has `job.version` (and `job.seq`, unless that is 0: not known yet), and, where `state` leaves
+    running for anything but completed, `job.cancel`: such an outcome was decided with or without a cancel in sight.
+    `past` is kept as a finished attempt.
     `release` names the counter that gets one back: it is given when, and only when, a job that `holds` one leaves
     `running`, so that a store may as well count the running jobs that hold it.
     """

@@ -202,9 +202,9 @@ class MemoryStore:
             self._set(table, job.id, None)
 
     def _guarded(self, job: Job) -> Job:
-        """The row as it is, if it still has the version of `job`."""
+        """The row as it is, if it still has the version of `job`, and is not another job of the same id."""
         row = self._jobs.get(job.id)
-        if row is None or row.version != job.version:
+        if row is None or row.version != job.version or job.seq not in (0, row.seq):
             raise _GuardFailed("version", job.id)
         return row
 

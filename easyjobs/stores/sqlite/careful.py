@@ -9,7 +9,22 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from easyjobs.core.changes import APPLIED, Broken, Delete, FlagCancel, Insert, Stale, Unit, Update, Verdict, Why, Write
+from easyjobs.core.changes import (
+    APPLIED,
+    Broken,
+    Delete,
+    FlagCancel,
+    Insert,
+    LoseSession,
+    PutSession,
+    Renew,
+    Stale,
+    Unit,
+    Update,
+    Verdict,
+    Why,
+    Write,
+)
 from easyjobs.core.job import Job
 from easyjobs.core.states import FINAL
 from easyjobs.stores.sqlite.failures import UNWRITABLE
@@ -53,7 +68,7 @@ def _apply(connection: Connection, sessions: Sessions, write: Write, now: float,
     if isinstance(write, (Update, Delete)):
         # the caller may not know the row's number yet, when an earlier unit of the batch inserted it
         row = connection.execute("SELECT seq FROM jobs WHERE id = ?", (write.job.id,)).fetchone()
-        if row is None:
+        if row is None or write.job.seq not in (0, row[0]):
             raise GuardFailed
         write = msgspec.structs.replace(write, job=msgspec.structs.replace(write.job, seq=row[0]))
     segment = Segment(now, seq)
@@ -82,14 +97,14 @@ def _reason(connection: Connection, sessions: Sessions, write: Write) -> Reason 
         return _reason_of_insert(connection, sessions, write)
     if isinstance(write, (Update, Delete)):
         job = write.job
-        row = connection.execute("SELECT version, cancel FROM jobs WHERE id = ?", (job.id,)).fetchone()
-        if row is None or row[0] != job.version:
+        row = connection.execute("SELECT version, cancel, seq FROM jobs WHERE id = ?", (job.id,)).fetchone()
+        if row is None or row[0] != job.version or job.seq not in (0, row[2]):
             return "version", job.id
         leaves = isinstance(write, Update) and job.state == "running" and write.columns.get("state", "completed")
         return ("cancel", job.id) if leaves and leaves != "completed" and row[1] != job.cancel else None
     if isinstance(write, FlagCancel):
         return "version", write.id
-    return "session", None
+    return ("session", None) if isinstance(write, (PutSession, Renew, LoseSession)) else None
 
 
 def _reason_of_insert(connection: Connection, sessions: Sessions, write: Insert) -> Reason | None:

@@ -25,8 +25,8 @@ from easyjobs.stores.sqlite.writer import Busy, Writer
 
 T = TypeVar("T")
 
-PATIENCE: Final = 5.0  # seconds that another process may hold the write lock
-POLL: Final = 0.002
+POLL: Final = 0.002  # seconds between looks at a lock that another process holds
+PATIENCE: Final = 2_500  # such looks: 5 s
 LARGE: Final = 2_000  # rows of a commit that are too many to write on the event loop
 SLOW: Final = 0.02  # seconds; a disk whose commits take longer gets a thread
 REMOVED_AT_ONCE: Final = 256
@@ -233,16 +233,12 @@ class SQLiteStore:
 
     async def _patiently(self, work: Callable[[], T], rows: int) -> T:
         """`work`, again and again while another process writes."""
-        began = self._source.monotonic()
-        while True:
+        for _ in range(PATIENCE):
             try:
                 return await self._run(work, rows)
             except Busy:
-                if self._source.monotonic() - began > PATIENCE:
-                    raise StoreUnavailable(
-                        f"Another process has kept the store {self.path} locked for {PATIENCE:.0f} s."
-                    ) from None
-            await asyncio.sleep(POLL)
+                await asyncio.sleep(POLL)
+        raise StoreUnavailable(f"Another process keeps the store {self.path} locked.")
 
     async def _run(self, work: Callable[[], T], rows: int) -> T:
         if self._runner is not None:
