@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 
 import click
@@ -59,6 +60,7 @@ def command(
             timeout_graceful_shutdown=OPEN_CONNECTIONS,
         )
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     # uvicorn raises the signal that stopped it once more at its end: to be told to stop is no failure
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
@@ -66,3 +68,8 @@ def command(
         server.run()
     if not server.started:
         raise SystemExit(1)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether to log it: uvicorn calls every socket that was answered with 401 an error, and each worker's first is."""
+    return record.msg != "ASGI callable returned without completing handshake."
