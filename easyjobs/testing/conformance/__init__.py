@@ -16,9 +16,10 @@ from easyjobs.testing.conformance.sessions import SessionCases
 from easyjobs.testing.conformance.story import MakeStore
 from easyjobs.testing.conformance.units import UnitCases
 from easyjobs.testing.conformance.upkeep import UpkeepCases
+from easyjobs.testing.conformance.wholeness import WholenessCases
 
 __all__ = ["MakeStore", "StoreConformance"]
 
 
-class StoreConformance(UnitCases, SessionCases, ClaimCases, ReadCases, UpkeepCases, RandomCases):
+class StoreConformance(UnitCases, WholenessCases, SessionCases, ClaimCases, ReadCases, UpkeepCases, RandomCases):
     """Override the fixture `make_store`."""
