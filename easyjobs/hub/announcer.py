@@ -32,7 +32,9 @@ class Announcer:
         self.counters = counters
 
     def load(self, counts: Iterable[Count]) -> None:
-        """Start from what the store holds."""
+        """Begin, or begin anew, with what the store holds."""
+        for queue in self._depth:
+            self._depth[queue] = 0
         for count in counts:
             self._depth[count.queue] = self._depth.get(count.queue, 0) + count.jobs
 
@@ -62,6 +64,14 @@ class Announcer:
         """A job reached its final state."""
         self._depth[job.queue] -= 1
         self.counters[job.state] += 1
+        self.tell(job)
+
+    def awaited(self) -> list[str]:
+        """The jobs that anybody waits for."""
+        return list(self._waiters)
+
+    def tell(self, job: Job) -> None:
+        """Whoever waits for a job that has ended hears of it."""
         waiters = self._waiters.pop(job.id, None)
         if waiters is not None:
             for waiter in waiters:

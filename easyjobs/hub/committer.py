@@ -16,6 +16,7 @@ from easyjobs.errors import StorageFull, StoreError, StoreFull, Unavailable
 from easyjobs.hub.entries import Arrival, Chore, Entry, Word
 from easyjobs.hub.judge import Judge
 from easyjobs.hub.outlets import Outlets
+from easyjobs.hub.recovery import Recovery
 from easyjobs.hub.settings import HubSettings
 from easyjobs.stores.base import Store
 
@@ -33,11 +34,18 @@ class Committer:
     """
 
     def __init__(
-        self, store: Store, judge: Judge, outlets: Outlets, settings: HubSettings, counters: Counter[str]
+        self,
+        store: Store,
+        judge: Judge,
+        outlets: Outlets,
+        recovery: Recovery,
+        settings: HubSettings,
+        counters: Counter[str],
     ) -> None:
         self._store = store
         self._judge = judge
         self._outlets = outlets
+        self._recovery = recovery
         self._settings = settings
         self._inbox: deque[Entry] = deque()
         self._wake = asyncio.Event()
@@ -45,6 +53,7 @@ class Committer:
         self._idle.set()
         self._arriving = 0
         self._failures = 0
+        self._in_doubt = False
         self.trouble: str | None = None
         self.counters = counters
 
@@ -94,9 +103,17 @@ class Committer:
     async def run_once(self) -> None:
         """Decide, commit and announce one batch."""
         batch, keyed = self._take()
-        await self._process(batch)
-        for arrival in keyed:
-            await self._process([arrival])
+        groups = [batch, *([arrival] for arrival in keyed)]
+        done = 0
+        try:
+            orphans = await self._recovery.look() if self._in_doubt else []
+            self._in_doubt = False
+            for group in groups:
+                await self._process([*orphans, *group] if orphans else group)
+                orphans = []
+                done += 1
+        except StoreError as error:
+            await self._survive([entry for group in groups[done:] for entry in group], error)
 
     def _take(self) -> tuple[list[Entry], list[Entry]]:
         """The next batch: at most one word for each job, so that each is decided on the row it will find; and the
@@ -131,17 +148,13 @@ class Committer:
     async def _process(self, batch: list[Entry]) -> None:
         judge = self._judge
         missing = judge.unknown(batch)
-        try:
-            rows: dict[str, Job] = await self._store.jobs(missing) if missing else {}
-            units: list[Unit] = judge.decide(batch, rows, self._store.now())
-            claim = judge.claim()
-            if not units and claim is None:
-                judge.settle([])
-                return
-            committed = await self._store.commit(units, claim)
-        except StoreError as error:
-            await self._survive(batch, error)
+        rows: dict[str, Job] = await self._store.jobs(missing) if missing else {}
+        units: list[Unit] = judge.decide(batch, rows, self._store.now())
+        claim = judge.claim()
+        if not units and claim is None:
+            judge.settle([])
             return
+        committed = await self._store.commit(units, claim)
         if self.trouble is not None:
             log.warning("the store is back; it had failed with: %s", self.trouble)
             self.trouble = None
@@ -152,6 +165,8 @@ class Committer:
             self._wake.set()
         if claim is not None:
             judge.claimed(committed)
+            if len(committed.claimed) >= self._settings.claim:
+                self._wake.set()  # some worker may have more free slots than one claim fills
         for entry in reversed(again):
             if type(entry) is Arrival:
                 self._arriving += len(entry.jobs)
@@ -164,6 +179,7 @@ class Committer:
         self.trouble = str(error) or type(error).__name__
         self.counters["store_failures"] += 1
         full = isinstance(error, StoreFull)
+        self._in_doubt = self._in_doubt or not full
         kept: list[Entry] = []
         for entry in batch:
             if type(entry) is not Arrival:
@@ -174,10 +190,16 @@ class Committer:
                 entry.refuse(
                     Unavailable("The store failed; whether the job was stored is unknown. It is safe to send it again.")
                 )
+        if full and kept and len(kept) < len(batch):
+            try:
+                await self._process(kept)  # without the new jobs the rest may fit, and others come all the time
+            except StoreError as again:
+                self._in_doubt = self._in_doubt or not isinstance(again, StoreFull)
+            else:
+                return
         self._inbox.extendleft(reversed(kept))
-        if self._inbox:
-            self._wake.set()
+        self._wake.set()
         self._outlets.doubt()
-        if not full or len(kept) == len(batch):  # without the new jobs the rest may fit at once
+        if not full or kept:
             await asyncio.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 6)))
             self._failures += 1

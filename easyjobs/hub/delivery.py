@@ -16,7 +16,7 @@ from easyjobs.hub.entries import Chore, Entry, Word
 from easyjobs.hub.roster import Live, Roster
 from easyjobs.hub.settings import HubSettings
 from easyjobs.protocol.manager_side import parts, weight_of_assignment
-from easyjobs.protocol.messages import Assign, Assignment, Cancel, Held
+from easyjobs.protocol.messages import Assign, Assignment, Cancel, Held, Withdraw
 
 log = logging.getLogger("easyjobs.hub")
 
@@ -92,6 +92,12 @@ class Delivery:
         live = self._roster.sessions.get(job.session or "")
         if live is not None and live.voice is not None:
             live.voice.send(Cancel([Held(job.id, job.attempt, job.token or "")]))
+
+    def withdraw(self, job: Job) -> None:
+        """Tell the worker of an attempt that was ended without its word to drop it."""
+        live = self._roster.sessions.get(job.session or "")
+        if live is not None and live.voice is not None:
+            live.voice.send(Withdraw([Held(job.id, job.attempt, job.token or "")]))
 
     def stale(self, word: Word, job: Job) -> None:
         """A word came too late: the job's log says so."""

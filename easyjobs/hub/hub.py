@@ -12,7 +12,6 @@ from easyjobs.clock import Clock, SystemClock
 from easyjobs.core.events import NeverStarted
 from easyjobs.core.job import Attempt, Job, LogLine
 from easyjobs.core.states import FINAL
-from easyjobs.errors import StoreError
 from easyjobs.hub.announcer import Announcer
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.committer import Committer
@@ -25,6 +24,7 @@ from easyjobs.hub.entries import Word
 from easyjobs.hub.judge import Judge
 from easyjobs.hub.queries import Queries, QueueView, Stats, TaskView, WorkerView
 from easyjobs.hub.reception import Reception
+from easyjobs.hub.recovery import Recovery
 from easyjobs.hub.requests import Requests
 from easyjobs.hub.roster import Live, Roster
 from easyjobs.hub.services.periodic import Periodic
@@ -72,7 +72,8 @@ class Hub:
         judge = Judge(
             self.roster, self.catalog, self.dispatcher, self.announcer, self.delivery, self._ids, self.counters
         )
-        self.committer = Committer(store, judge, self.delivery, self.settings, self.counters)
+        recovery = Recovery(store, self.roster, self.dispatcher, self.announcer, self.delivery)
+        self.committer = Committer(store, judge, self.delivery, recovery, self.settings, self.counters)
         self.queries = Queries(store, self.roster, self.catalog, self.dispatcher, self.counters)
         self.control = Control(
             store, self.admission, self.committer, self.dispatcher, self.roster, self.catalog, self.queries
@@ -200,22 +201,8 @@ class Hub:
     # -- trouble
 
     def _doubt(self) -> None:
-        """The store failed: nobody may be held dead for that, and what runs must be looked up again."""
+        """The store failed: nobody may be held dead for that."""
         self.rescuer.pardon(self.store.now())
-        self._nursery.spawn(self._look_again(), "look again")
-
-    async def _look_again(self) -> None:
-        """Find rows that run without this manager knowing it: a commit whose outcome was unknown made them so."""
-        while self._state == "running":
-            try:
-                rows = await self.store.running()
-            except StoreError:
-                await asyncio.sleep(1.0)
-                continue
-            for row in rows:
-                if row.id not in self.roster.running:
-                    self.committer.add(Word(row.id, NeverStarted(row.attempt, row.token or ""), row=row))
-            return
 
     # -- doors
 

@@ -54,7 +54,7 @@ class Judge:
         self._plan: Plan = []
         self._ignored: list[tuple[Word, Ignored | None, Job | None]] = []
         self.requeued = False
-        """Whether the batch that was settled last put jobs back, which the claim of their commit came too early for."""
+        """Whether the batch that was settled last put jobs back or freed slots: its own claim came too early."""
 
     def unknown(self, batch: list[Entry]) -> list[str]:
         """The jobs whose rows must be read before the batch can be decided."""
@@ -136,7 +136,7 @@ class Judge:
                         if job.state == RUNNING:
                             begun.append(job)
                         elif job.run_at > job.created_at:
-                            self._outlets.due(job.run_at)
+                            self._due(job)
                 else:
                     again.extend(self._arrival_refused(entry, jobs, verdict))
                 if entry.pending == 0:
@@ -166,8 +166,10 @@ class Judge:
             row.cancel = decision.by
             self._outlets.cancel(row)
         elif isinstance(decision, Step):
-            if row.state == RUNNING:
-                self._roster.released(row)
+            if row.state == RUNNING and self._roster.released(row):
+                # its worker did not say so itself: it must hear of it, and its slot is free only now
+                self._outlets.withdraw(row)
+                self.requeued = True
             for name, value in decision.columns.items():
                 setattr(row, name, value)
             row.version += 1
@@ -177,8 +179,13 @@ class Judge:
                 self._dispatcher.ready.add(row.lane)
                 self.requeued = True
             else:
-                self._outlets.due(row.run_at)
+                self._due(row)
         word.answer("applied", row)
+
+    def _due(self, job: Job) -> None:
+        """A job was put off. If its time came before the commit did, it is ready already and nobody will promote it."""
+        self._dispatcher.ready.add(job.lane)
+        self._outlets.due(job.run_at)
 
     def _word_refused(self, word: Word, row: Job, verdict: Refusing) -> list[Entry]:
         """The row moved since it was read, or the store cannot write what was said."""

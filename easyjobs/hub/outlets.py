@@ -17,8 +17,11 @@ class Outlets(Protocol):
     def cancel(self, job: Job) -> None:
         """A running job got its cancel flag: tell its worker."""
 
+    def withdraw(self, job: Job) -> None:
+        """A worker's attempt was ended without its word: tell it to drop it."""
+
     def due(self, at: float) -> None:
-        """A job becomes ready at `at`."""
+        """A job becomes ready at `at`, or has become so."""
 
     def stale(self, word: Word, job: Job) -> None:
         """A word came too late and changed nothing: keep it for the job's history."""

@@ -62,7 +62,8 @@ class Requests:
             return
         taken = [job.id for job in arrival.jobs if job.id not in arrival.refused and job.id not in arrival.instead]
         instead = [(id, job.id) for id, job in arrival.instead.items()]
-        connection.send(Accepted(taken, instead), 40 * len(taken) + 80 * len(instead))
+        if taken or instead:
+            connection.send(Accepted(taken, instead), 40 * len(taken) + 80 * len(instead))
         for id, why in arrival.refused.items():
             self._refuse(connection, [id], why)
         for id in waits.intersection(arrival.refused):

@@ -108,15 +108,16 @@ class Roster:
             live.unconfirmed[job.id] = now
         return live
 
-    def released(self, job: Job) -> None:
-        """A job does not run any more."""
+    def released(self, job: Job) -> bool:
+        """A job does not run any more. Whether its worker was still taken to hold it: then its slot is free now."""
         self.running.pop(job.id, None)
         if self.logged:
             self.logged.pop(job.id, None)
         live = self.sessions.get(job.session or "")
-        if live is not None:
-            live.held.pop(job.id, None)
-            live.unconfirmed.pop(job.id, None)
+        if live is None:
+            return False
+        live.unconfirmed.pop(job.id, None)
+        return live.held.pop(job.id, None) is not None
 
     def offering(self, lane: Lane) -> list[Live]:
         """The sessions that have this very task."""

@@ -24,9 +24,8 @@ class Promoter:
     async def run_once(self, now: float) -> float | None:
         """Promote one page; at once again while there is more."""
         lanes = await self._store.promote(PAGE)
-        if lanes:
-            self._dispatcher.ready.update(lanes)
-            self._committer.poke()
+        self._dispatcher.ready.update(lanes)
+        self._committer.poke()  # also for jobs that were ready when they were stored
         return now if len(lanes) == PAGE else await self._store.next_due()
 
 
