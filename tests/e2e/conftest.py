@@ -17,6 +17,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+            if item.get_closest_marker("timeout") is None:
+                # whatever a story waits for has a limit of its own, and says then what did not come
+                item.add_marker(pytest.mark.timeout(90))
 
 
 @pytest.hookimpl(wrapper=True)

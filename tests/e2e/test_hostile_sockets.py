@@ -78,9 +78,21 @@ async def test_the_secret_crosses_no_wire_and_enters_no_log(home: Cluster) -> No
 
 
 @pytest.mark.timeout(40)
-async def test_who_says_nothing_is_shown_out(home: Cluster) -> None:
-    async with Stranger(home) as first, Stranger(home) as second:
+async def test_who_says_nothing_is_shown_out_and_who_waits_is_pinged(home: Cluster) -> None:
+    async with Stranger(home) as first, Stranger(home) as second, Stranger(home) as polite:
+        await polite.hello("client")
+        pings = 0
+
+        async def count_pings() -> None:
+            nonlocal pings
+            while True:
+                await polite.hear("ping")
+                pings += 1
+
+        counting = asyncio.create_task(count_pings())
         assert await asyncio.gather(first.until_closed(), second.until_closed()) == [TOO_SLOW, TOO_SLOW]
+        counting.cancel()
+        assert pings >= 3  # of about ten
 
 
 @pytest.mark.parametrize(

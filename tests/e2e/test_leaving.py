@@ -66,6 +66,26 @@ def test_what_does_not_end_in_time_runs_elsewhere_unblamed(house: Cluster) -> No
         assert house.ends(id) == ["returned", "completed"]
 
 
+def test_jobs_that_go_back_do_not_wait_for_anybodys_heartbeat(make: Make) -> None:
+    cluster = make(EASYJOBS_LEASE="300", EASYJOBS_HEARTBEAT="100")
+    cluster.start_manager()
+    gate = cluster.gate()
+    first = cluster.start_worker("home", EASYJOBS_DRAIN_GRACE="0.1")
+    id = cluster.submit("home", "hold", {"gate": str(gate)})
+    cluster.until_effect(id, "began")
+
+    second = cluster.start_worker("home")
+    assert first.terminate() == 0
+    assert cluster.until_effect(id, "began", attempt=2).pid == second.pid
+    third = cluster.start_worker("home")
+    second.kill()
+    assert cluster.until_effect(id, "began", attempt=3).pid == third.pid
+
+    gate.touch()
+    assert cluster.end_of(id)["state"] == "completed"
+    assert cluster.ends(id) == ["returned", "crashed", "completed"]
+
+
 def test_a_second_signal_ends_the_grace(house: Cluster) -> None:
     leaving = house.start_worker("urgent")
     id = house.submit("urgent", "hold", {"gate": str(house.gate())})

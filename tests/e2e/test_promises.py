@@ -200,26 +200,30 @@ def test_one_key_a_hundred_times_at_once_is_one_job(home: Cluster) -> None:
 # -- pause
 
 
-def test_a_paused_queue_task_and_worker_get_nothing(house: Cluster) -> None:
-    worker = house.start_worker("paused")
-    gate = house.gate()
-    running = house.submit("paused", "hold", {"gate": str(gate)})
-    house.until_effect(running, "began")
-    worker_id = house.worker_of(worker)["id"]
-    for path in ("/api/queues/paused", "/api/queues/paused/tasks/add", f"/api/workers/{worker_id}"):
+def test_a_paused_queue_task_and_worker_get_nothing(home: Cluster) -> None:
+    worker = home.start_worker("paused")
+    gate = home.gate()
+    running = home.submit("paused", "hold", {"gate": str(gate)})
+    home.until_effect(running, "began")
+    worker_id = home.worker_of(worker)["id"]
+    others = {
+        "/api/queues/paused": "/api/queues/home/tasks/add",
+        "/api/queues/paused/tasks/add": "/api/queues/paused/tasks/add_too",
+        f"/api/workers/{worker_id}": "/api/queues/home/tasks/add",
+    }
+    for path, other in others.items():
         for _ in range(2):
-            assert house.post(f"{path}/pause")["paused"] is True
-        id = house.submit("paused", "add", {"a": 1})
-        # what runs goes on, and is told of, which happens after the job above was looked at
-        probe = house.submit("paused", "mark", {"label": "other"}) if path.endswith("/add") else None
-        if probe is not None:
-            assert house.end_of(probe)["state"] == "completed"
-        assert house.job(id)["state"] == "queued"
-        assert house.effects(id) == []
-        house.post(f"{path}/resume")
-        assert house.end_of(id)["state"] == "completed"
+            assert home.post(f"{path}/pause")["paused"] is True
+        id = home.submit("paused", "add", {"a": 1})
+        # whatever is given out after it, it stays
+        assert home.post(other, {"a": 1}, wait=10)["state"] == "completed"
+        assert home.job(id)["state"] == "queued"
+        assert home.effects(id) == []
+        for _ in range(2):
+            assert home.post(f"{path}/resume")["paused"] is False
+        assert home.end_of(id)["state"] == "completed"
     gate.touch()
-    assert house.end_of(running)["state"] == "completed"
+    assert home.end_of(running)["state"] == "completed"  # what ran went on
 
 
 # -- again by hand, and away

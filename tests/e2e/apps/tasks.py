@@ -40,6 +40,12 @@ async def add(a: int, b: int = 1) -> int:
     return a + b
 
 
+@worker.task(name="add_too", retries=0)
+async def add_again(a: int, b: int = 1) -> int:
+    effect("add")
+    return a + b
+
+
 @worker.task(retries=0)
 async def mark(label: str) -> str:
     effect(label)
