@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from sqlite3 import Connection
 from typing import Any, Final, NamedTuple
 
@@ -16,12 +15,18 @@ from easyjobs.stores.sqlite.reading import fetch
 from easyjobs.stores.sqlite.segment import Sessions
 from easyjobs.stores.sqlite.tally import Key
 
+# what a claim does not set or know anyway; `_begun` puts the rest around it
+_KEPT: Final = (
+    "id, args, kwargs, state, priority, created_at, run_at, max_attempts, seq, version, attempt, failures, crashes,"
+    " finished_at, result, error, cancel, timeout, deadline, parent, retry_of, run, key, body, unique_key"
+)
+_STATE, _PRIORITY, _SEQ = 3, 4, 8
 # INDEXED BY: a plan that is not this one must be an error, not a slow surprise among many finished rows
 _READY: Final = (
     " FROM jobs INDEXED BY jobs_ready WHERE ready = 1 AND queue = ? AND task = ? AND signature = ?"
     " ORDER BY priority DESC, seq LIMIT ?"
 )
-_USED: Final = "SELECT holds, count(*) FROM jobs INDEXED BY jobs_running WHERE state = 'running' AND holds = ?"
+_USED: Final = "SELECT count(*) FROM jobs INDEXED BY jobs_running WHERE state = 'running' AND holds = ?"
 
 
 class Candidate(NamedTuple):
@@ -42,46 +47,60 @@ def claim_jobs(
         return [], [], Counter()
     capacity = {lane: claim.capacity[lane] for lane in lanes if lane in claim.capacity}
     counters = {lane: counter for lane, (counter, _) in capacity.items()}
-    used = {c: connection.execute(_USED, (c,)).fetchone()[1] for c in sorted(set(counters.values()))}
+    used = {counter: connection.execute(_USED, (counter,)).fetchone()[0] for counter in set(counters.values())}
     room = {lane: max(0, most - used[counter]) for lane, (counter, most) in capacity.items()}
     total = sum(offer.slots for offer in offers)
     # one more than can be taken: so that a lane in which nothing is left is known as such
     limits = {lane: min(total, room.get(lane, total)) + 1 for lane in lanes}
-    pairs: Sequence[tuple[Job, Offer]]
+    rows: dict[int, Any]
     if len(lanes) == 1:
         (lane,) = lanes
-        ready = [Job(*row) for row in fetch(connection, f"SELECT {texts.JOB}{_READY}", (*lane, limits[lane]))]
-        seen = {lane: len(ready)}
-        pairs = place(ready, offers, room, counters)
+        rows = {row[_SEQ]: row for row in fetch(connection, f"SELECT {_KEPT}{_READY}", (*lane, limits[lane]))}
+        candidates = [Candidate(-row[_PRIORITY], seq, lane) for seq, row in rows.items()]
+        pairs = place(candidates, offers, room, counters)
     else:
-        candidates = {lane: _candidates(connection, lane, limits[lane]) for lane in lanes}
-        seen = {lane: len(found) for lane, found in candidates.items()}
-        merged = sorted(candidate for found in candidates.values() for candidate in found)
-        placed = place(merged, offers, room, counters)
-        rows = _rows(connection, [candidate.seq for candidate, _ in placed])
-        pairs = [(rows[candidate.seq], offer) for candidate, offer in placed]
+        candidates = sorted(candidate for lane in lanes for candidate in _candidates(connection, lane, limits[lane]))
+        pairs = place(candidates, offers, room, counters)
+        rows = _rows(connection, [candidate.seq for candidate, _ in pairs])
+    left = Counter(candidate.lane for candidate in candidates)
+    claimed: list[Job] = []
     moves: Counter[Key] = Counter()
-    taken: Counter[Lane] = Counter()
     values: list[Any] = []
-    for (job, offer), token in zip(pairs, claim.tokens[: len(pairs)], strict=True):
-        lane = Lane(job.queue, job.task, job.signature)
-        taken[lane] += 1
-        moves[job.queue, job.task, job.state] -= 1
-        job.state = RUNNING
-        job.attempt += 1
-        job.version += 1
-        job.started_at = now
-        job.token = token
-        job.session = offer.session
-        job.worker = offer.worker
-        job.progress = None
-        job.holds = counters.get(lane)
-        values += (token, offer.session, offer.worker, job.holds, job.seq)
+    for (candidate, offer), token in zip(pairs, claim.tokens[: len(pairs)], strict=True):
+        lane = candidate.lane
+        row = rows[candidate.seq]
+        holds = counters.get(lane)
+        claimed.append(_begun(row, lane, offer, token, now, holds))
+        values += (token, offer.session, offer.worker, holds, candidate.seq)
+        left[lane] -= 1
+        moves[lane.queue, lane.task, row[_STATE]] -= 1
+        moves[lane.queue, lane.task, RUNNING] += 1
     for size, part in texts.slices(values, 5):
         connection.execute(texts.begin_attempts(size), (now, *part))
-    for lane, number in taken.items():
-        moves[lane.queue, lane.task, RUNNING] += number
-    return [job for job, _ in pairs], [lane for lane in lanes if seen[lane] == taken[lane]], moves
+    return claimed, [lane for lane in lanes if not left[lane]], moves
+
+
+def _begun(row: Any, lane: Lane, offer: Offer, token: str, now: float, holds: str | None) -> Job:
+    """The job of a row of `_KEPT` as the claim leaves it."""
+    values: list[Any] = [
+        row[0],
+        *lane,
+        *row[1:3],
+        RUNNING,
+        *row[4:9],
+        row[9] + 1,
+        row[10] + 1,
+        *row[11:13],
+        token,
+        offer.session,
+        offer.worker,
+        now,
+        *row[13:16],
+        None,
+        *row[16:],
+        holds,
+    ]
+    return Job(*values)
 
 
 def _candidates(connection: Connection, lane: Lane, limit: int) -> list[Candidate]:
@@ -89,9 +108,9 @@ def _candidates(connection: Connection, lane: Lane, limit: int) -> list[Candidat
     return [Candidate(behind, seq, lane) for behind, seq in rows]
 
 
-def _rows(connection: Connection, seqs: list[int]) -> dict[int, Job]:
-    found: dict[int, Job] = {}
+def _rows(connection: Connection, seqs: list[int]) -> dict[int, Any]:
+    found: dict[int, Any] = {}
     for size, part in texts.slices(seqs):
-        rows = fetch(connection, texts.select(f"SELECT {texts.JOB} FROM jobs WHERE seq IN {{}}", size), part)
-        found.update((row[texts.SEQ], Job(*row)) for row in rows)
+        rows = fetch(connection, texts.select(f"SELECT {_KEPT} FROM jobs WHERE seq IN {{}}", size), part)
+        found.update((row[_SEQ], row) for row in rows)
     return found
