@@ -121,7 +121,7 @@ class Desk:
             if connection.restarting:  # the worker lives, and has nowhere to come back to yet
                 live.lease_until = now + self._settings.lease + self._settings.grace
             else:
-                live.grace_until = now + self._settings.grace
+                live.grace_until = max(now + self._settings.grace, live.spared_until)
             self.rescue()
 
     def patient(self, connection: Connection) -> bool:
@@ -160,8 +160,8 @@ class Desk:
             connection.close(BROKEN, str(error))
             return
         if live is not None:
-            connection.session = live.row.id
             self._outcomes(connection, live, hello.unacked)
+        self.rescue()  # there may be a session now that nobody watches yet
 
     def _register(self, connection: Connection, message: Register) -> None:
         try:
@@ -183,9 +183,14 @@ class Desk:
     # -- attempts
 
     def _started(self, connection: Connection, message: Started) -> None:
-        unconfirmed = self._mine(connection).unconfirmed
-        for held in message.jobs:
-            unconfirmed.pop(held.job, None)
+        self._confirm(self._mine(connection), message.jobs)
+
+    def _confirm(self, live: Live, jobs: list[Held]) -> None:
+        """These have arrived; a word about an older attempt says nothing of the one that is on its way."""
+        for held in jobs:
+            job = live.held.get(held.job)
+            if job is not None and job.attempt == held.attempt:
+                live.unconfirmed.pop(held.job, None)
 
     def _finished(self, connection: Connection, message: Finished) -> None:
         self._outcomes(connection, self._mine(connection), message.outcomes)
@@ -193,8 +198,10 @@ class Desk:
     def _outcomes(self, connection: Connection, live: Live, outcomes: list[Outcome]) -> None:
         add, done = self._committer.add, _Acknowledge(connection)
         for outcome in outcomes:
-            live.unconfirmed.pop(outcome.job, None)
-            live.held.pop(outcome.job, None)  # its slot is free, whatever becomes of the outcome
+            mine = live.held.get(outcome.job)
+            if mine is not None and mine.token == outcome.token:
+                del live.held[outcome.job]  # its slot is free at once, for the claim of the very commit that records it
+                live.unconfirmed.pop(outcome.job, None)
             add(Word(outcome.job, self._event(outcome), done))
 
     def _event(self, outcome: Outcome) -> Event:
@@ -244,9 +251,7 @@ class Desk:
         live.seen_at = now
         live.lease_until = now + self._settings.lease
         self._committer.add(Chore([Renew(live.row.id, live.row.epoch, live.lease_until)]))
-        named = {held.job for held in message.held}
-        for id in named:
-            live.unconfirmed.pop(id, None)
+        self._confirm(live, message.held)
         if connection is not live.voice:
             self._blocked(live, message.blocked)
             return
@@ -254,16 +259,16 @@ class Desk:
             log.info("worker %s is free again", live.row.name)
             live.blocked = None
             self._committer.poke()
-        self._uncovered(live, named)
+        self._uncovered(live, {held.job: held.attempt for held in message.held})
         oldest = next(iter(live.unconfirmed.values()), None)
         if oldest is not None and now - oldest > self._settings.assignment:
             raise ProtocolError("an assignment was not acknowledged", SLOW)
 
-    def _uncovered(self, live: Live, named: set[str]) -> None:
+    def _uncovered(self, live: Live, named: dict[str, int]) -> None:
         """A lease covers what the heartbeat named and what was sent just now; all else never reached the worker."""
         for job in list(live.held.values()):
-            if job.id not in named and job.id not in live.unconfirmed:
-                live.held.pop(job.id, None)
+            if named.get(job.id) != job.attempt and job.id not in live.unconfirmed:
+                del live.held[job.id]
                 self._committer.add(Word(job.id, NeverStarted(job.attempt, job.token or "")))
 
     def _blocked(self, live: Live, by: str | None) -> None:

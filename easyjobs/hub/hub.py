@@ -78,14 +78,23 @@ class Hub:
         self.control = Control(
             store, self.admission, self.committer, self.dispatcher, self.roster, self.catalog, self.queries
         )
+        self.rescuer = Rescuer(self.roster, self.committer, self.settings)
         reception = Reception(
-            store, self.roster, self.catalog, self.dispatcher, self.committer, self._ids, self.settings, self._instance
+            store,
+            self.roster,
+            self.catalog,
+            self.dispatcher,
+            self.committer,
+            self.delivery,
+            self.rescuer,
+            self._ids,
+            self.settings,
+            self._instance,
         )
         requests = Requests(store, self.admission, self.committer, self.announcer, self._nursery)
         self.desk = Desk(
             store, self.roster, self.committer, reception, requests, self._nursery, self.settings, self.counters
         )
-        self.rescuer = Rescuer(self.roster, self.committer, self.settings)
         self._overdue = Overdue(self.roster, self.committer, self.settings)
         self._rescue = Periodic(self.rescuer, store.now)
         self._promote = Periodic(Promoter(store, self.dispatcher, self.committer), store.now)
@@ -144,8 +153,11 @@ class Hub:
             live_of_job = self.roster.hand_out(job, now)
             if live_of_job is None:
                 self.committer.add(Word(job.id, NeverStarted(job.attempt, job.token or "")))
-            elif job.timeout is not None:
+                continue
+            if job.timeout is not None:
                 self.delivery.expect_end(job, now)
+            if job.cancel is not None:
+                self.delivery.expect_stop(job, now)
         for live in self.roster.holders():
             live.unconfirmed.clear()
             if live.row.embedded is not None:

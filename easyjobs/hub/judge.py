@@ -167,9 +167,9 @@ class Judge:
             self._outlets.cancel(row)
         elif isinstance(decision, Step):
             if row.state == RUNNING and self._roster.released(row):
-                # its worker did not say so itself: it must hear of it, and its slot is free only now
-                self._outlets.withdraw(row)
                 self.requeued = True
+                if word.done is None:  # nobody waits for an answer: it was not the worker's own word
+                    self._outlets.withdraw(row)
             for name, value in decision.columns.items():
                 setattr(row, name, value)
             row.version += 1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from easyjobs.core.changes import PutSession, PutTask, Write
+from easyjobs.core.changes import LoseSession, PutSession, PutTask, Write
 from easyjobs.core.events import NeverStarted
-from easyjobs.core.job import Session
+from easyjobs.core.job import Job, Lane, Session
+from easyjobs.core.states import RUNNING
 from easyjobs.core.task import TaskSpec, is_name
 from easyjobs.errors import ProtocolError, StoreError
 from easyjobs.hub.catalog import Catalog
@@ -14,7 +15,9 @@ from easyjobs.hub.committer import Committer
 from easyjobs.hub.connections import Connection
 from easyjobs.hub.dispatcher import Dispatcher
 from easyjobs.hub.entries import Chore, Word
+from easyjobs.hub.outlets import Outlets
 from easyjobs.hub.roster import Live, Roster
+from easyjobs.hub.services.rescuer import Rescuer
 from easyjobs.hub.settings import HubSettings
 from easyjobs.ids import Ids
 from easyjobs.protocol.manager_side import BROKEN, REPLACED
@@ -22,6 +25,7 @@ from easyjobs.protocol.messages import Held, Hello, Verdict, Welcome
 from easyjobs.stores.base import Store
 
 MOST_SLOTS = 100_000
+HIGHEST_PID = 2**31 - 1
 
 
 class Reception:
@@ -34,6 +38,8 @@ class Reception:
         catalog: Catalog,
         dispatcher: Dispatcher,
         committer: Committer,
+        outlets: Outlets,
+        rescuer: Rescuer,
         ids: Ids,
         settings: HubSettings,
         instance: str,
@@ -43,6 +49,8 @@ class Reception:
         self._catalog = catalog
         self._dispatcher = dispatcher
         self._committer = committer
+        self._outlets = outlets
+        self._rescuer = rescuer
         self._ids = ids
         self._settings = settings
         self._instance = instance
@@ -51,31 +59,36 @@ class Reception:
         """Give a worker its session and tell it what to do with each attempt that it holds.
 
         The newest connection of a worker_id wins; an older one is closed. None when the connection went meanwhile.
+
+        :raises ProtocolError, RegistrationError: a task that it offers cannot be.
         """
-        check_tasks(hello.tasks)
+        self._learn(hello.tasks)
+        rows = await self._unknown(hello.held)
         live = await self._session(hello)
+        # nothing is awaited from here on: from the moment it has a voice, the worker may be given jobs
         if connection.closed():
             return None
-        if live.voice is not None and live.voice is not connection:
+        if live.voice is not None:
             live.voice.close(REPLACED, "a newer connection of this worker_id came")
         now = self._store.now()
+        connection.session = live.row.id
         live.voice = connection
         live.leaving = False
         live.blocked = None
         live.parked = 0
         live.slots = live.row.slots
         live.grace_until = None
+        live.spared_until = 0.0
         live.seen_at = now
         live.lease_until = now + self._settings.lease
         live.unconfirmed.clear()
-        self.register(live, hello.tasks, fresh=True)
-        verdicts = await self._verdicts(live, hello.held)
-        if connection.closed():
-            return None
-        brought = {held.job for held in hello.held} | {outcome.job for outcome in hello.unacked}
+        self._offer(live, frozenset(spec.lane for spec in hello.tasks))
+        verdicts = self._verdicts(live, hello.held, rows)
+        brought = {(h.job, h.attempt) for h in hello.held} | {(o.job, o.attempt) for o in hello.unacked}
         for job in list(live.held.values()):
-            if job.id not in brought:
+            if (job.id, job.attempt) not in brought:
                 # it was sent, or claimed, while no socket carried it
+                del live.held[job.id]
                 self._committer.add(Word(job.id, NeverStarted(job.attempt, job.token or "")))
         connection.welcome(
             Welcome(
@@ -86,23 +99,35 @@ class Reception:
                 paused=("worker", live.row.worker_id) in self._dispatcher.pauses,
             )
         )
-        self._committer.poke()
+        for job in live.held.values():
+            if job.cancel is not None:
+                self._outlets.cancel(job)  # nobody knows whether it heard of it before
         return live
 
-    def register(self, live: Live, tasks: list[TaskSpec], *, fresh: bool = False) -> None:
-        """The worker offers these tasks; `fresh`: and no others."""
+    def register(self, live: Live, tasks: list[TaskSpec]) -> None:
+        """The worker offers these tasks besides. Raises as `welcome` does."""
+        self._learn(tasks)
+        self._offer(live, live.lanes.union(spec.lane for spec in tasks))
+
+    def _learn(self, tasks: list[TaskSpec]) -> None:
+        for spec in tasks:
+            for name in (spec.queue, spec.name):
+                if not is_name(name):
+                    raise ProtocolError(f"{name[:40]!r} cannot name a queue or task", BROKEN)
         now = self._store.now()
         news: list[Write] = [PutTask(spec, now) for spec in tasks if self._catalog.add(spec, now)]
         if news:
             self._committer.add(Chore(news))
-        lanes = frozenset(spec.lane for spec in tasks)
-        live.lanes = lanes if fresh else live.lanes | lanes
-        if news:
+
+    def _offer(self, live: Live, lanes: frozenset[Lane]) -> None:
+        if lanes != live.lanes:
+            live.lanes = lanes
             self._roster.changed()
         self._committer.poke()
 
     async def _session(self, hello: Hello) -> Live:
         """The worker's session, durable and of a new epoch."""
+        ahead = 1
         while True:
             now = self._store.now()
             live = self._roster.of_worker(hello.worker_id)
@@ -111,52 +136,58 @@ class Reception:
                 worker_id=hello.worker_id,
                 name=hello.name[:128] or hello.worker_id,
                 host=hello.host[:255],
-                epoch=live.row.epoch + 1 if live else 1,
+                epoch=live.row.epoch + ahead if live else 1,
                 state="live",
                 started_at=live.row.started_at if live else now,
                 expires_at=now + self._settings.lease,
                 queues=msgspec.json.encode(hello.queues).decode(),
                 slots=max(0, min(MOST_SLOTS, hello.slots)),
                 embedded=self._instance if hello.embedded else None,
-                pid=hello.pid,
+                pid=hello.pid if 0 <= hello.pid <= HIGHEST_PID else None,
                 version=hello.version[:64],
             )
             stale = await self._committer.chore(Chore([PutSession(row)]))
-            if stale is None:
-                current = self._roster.of_worker(hello.worker_id)
-                if current is not None and current.row.id == row.id:
-                    current.row = row
-                    current.queues = hello.queues
-                    return current
-                if live is None:
-                    live = Live(row, hello.queues, now, self._settings.lease)
-                    self._roster.add(live)
-                    return live
-                continue  # it was lost while the commit ran: its jobs went elsewhere, it begins anew
-            if live is not None and self._roster.of_worker(hello.worker_id) is live and live.row.epoch < row.epoch:
-                self._roster.remove(live)
+            if self._roster.of_worker(hello.worker_id) is not live or (live is None and stale is not None):
+                # lost while the commit ran, or another connection of a new worker was faster, or this commit was of
+                # unknown outcome and is here for the second time: what was put is nobody's
+                self._committer.add(Chore([LoseSession(row.id, None, now)]))
+                ahead = 1
+            elif live is None:
+                live = Live(row, hello.queues, now, self._settings.lease)
+                self._roster.add(live)
+                return live
+            elif stale is None:
+                live.row = row
+                live.queues = hello.queues
+                return live
+            elif live.row.epoch + ahead > row.epoch:
+                ahead = 1  # another connection was faster
+            elif ahead == 1:
+                ahead = 2  # a commit of unknown outcome may have raised it already
+            else:
+                self._rescuer.lose(live, now, "the store does not know its session")
+                ahead = 1
 
-    async def _verdicts(self, live: Live, held: list[Held]) -> list[Verdict]:
+    async def _unknown(self, held: list[Held]) -> dict[str, Job]:
+        """The rows of those that this manager does not know to run."""
         unknown = [h.job for h in held if h.job not in self._roster.running]
         try:
-            rows = await self._store.jobs(unknown) if unknown else {}
+            return await self._store.jobs(unknown) if unknown else {}
         except StoreError:
-            rows = {}  # then nothing is known of them: a worker that goes on with what is not its own harms nothing
+            return {}  # then they are abandoned, which is always safe
+
+    def _verdicts(self, live: Live, held: list[Held], rows: dict[str, Job]) -> list[Verdict]:
         verdicts = []
         for h in held:
             job = self._roster.running.get(h.job) or rows.get(h.job)
             same = job is not None and job.attempt == h.attempt and job.token == h.token
-            if same and job is not None and job.state == "running" and job.session == live.row.id:
+            if job is None or not same:
+                verdicts.append(Verdict(h.job, h.attempt, "abandon"))
+            elif job.state != RUNNING:
+                verdicts.append(Verdict(h.job, h.attempt, "done"))
+            elif job.session == live.row.id:
                 live.held[job.id] = job
                 verdicts.append(Verdict(h.job, h.attempt, "keep"))
             else:
-                verdicts.append(Verdict(h.job, h.attempt, "done" if same else "abandon"))
+                verdicts.append(Verdict(h.job, h.attempt, "abandon"))
         return verdicts
-
-
-def check_tasks(tasks: list[TaskSpec]) -> None:
-    """:raises ProtocolError: a task or queue has a name that none may have."""
-    for spec in tasks:
-        for name in (spec.queue, spec.name):
-            if not is_name(name):
-                raise ProtocolError(f"{name[:40]!r} cannot name a queue or task", BROKEN)

@@ -38,6 +38,7 @@ class Live:
         "row",
         "seen_at",
         "slots",
+        "spared_until",
         "unconfirmed",
         "voice",
         "watchdogs",
@@ -58,6 +59,7 @@ class Live:
         self.seen_at = now
         self.lease_until = now + lease
         self.grace_until: float | None = None
+        self.spared_until = 0.0  # a grace that begins before then lasts until then: the manager itself was away
 
     @property
     def free(self) -> int:

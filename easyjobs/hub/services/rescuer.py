@@ -55,7 +55,7 @@ class Rescuer:
         """Grant every session one lease and the grace."""
         until = now + self._settings.lease + self._settings.grace
         for live in self._roster.holders():
-            live.lease_until = until
+            live.lease_until = live.spared_until = until
             if live.grace_until is not None:
                 live.grace_until = until
 
