@@ -46,26 +46,28 @@ class FileLock:
             self._fd = -1
 
 
-def connect_writer(path: str) -> sqlite3.Connection:
-    """The one connection that writes, its settings made; the file is created if it is not there."""
+def open_writer(path: str) -> sqlite3.Connection:
+    """The one connection that writes, on a file that was checked and has the newest schema. Under the write lock.
+
+    The file is made if it is not there.
+
+    :raises StoreCorrupt: it is damaged, no store, or of a newer version. sqlite3.Error: it cannot be used.
+    """
     connection = sqlite3.connect(
         path, timeout=0.0, isolation_level=None, check_same_thread=False, cached_statements=256
     )
     try:
-        connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
+        _recognise(connection, path)
+        _prepare(connection, path)
+        _migrate(connection)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def check(connection: sqlite3.Connection, path: str) -> None:
-    """Refuse a file that is damaged, that is not a store, or that a newer version of easyjobs wrote.
-
-    :raises StoreCorrupt: it is one of these. StoreUnavailable: its file system is not good enough.
-    """
+def _recognise(connection: sqlite3.Connection, path: str) -> None:
+    """Refuse another program's file, and a newer version's, before anything in it is changed."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if application != APPLICATION and objects:
@@ -76,16 +78,22 @@ def check(connection: sqlite3.Connection, path: str) -> None:
         raise StoreCorrupt(
             f"The store {path} has schema {version}, this version of easyjobs knows {newest}: install a newer one."
         )
-    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    """Make the connection's settings, and look through the file for damage."""
+    connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
+    connection.execute("PRAGMA synchronous = FULL")
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StoreUnavailable(f"The file system of {path} does not allow SQLite's write-ahead log.")
-    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise StoreCorrupt(f"The store {path} is damaged: {verdict}. Restore it from a backup.")
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema to the newest version, one transaction a step. Under the write lock."""
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema to the newest version, one transaction a step."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for number, script in enumerate(migrations(), 1):
         if number > version:

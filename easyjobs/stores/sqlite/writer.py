@@ -59,13 +59,10 @@ class Writer:
         if not self._lock.acquire():
             raise Busy
         try:
-            self._connection = files.connect_writer(self._path)
-            files.check(self._connection, self._path)
-            files.migrate(self._connection)
-        except BaseException:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._connection = files.open_writer(self._path)
+        except sqlite3.OperationalError as error:
+            if is_busy(error):
+                raise Busy from None
             raise
         finally:
             self._lock.release()
