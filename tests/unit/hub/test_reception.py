@@ -85,7 +85,7 @@ async def test_outcomes_that_come_with_the_greeting_are_recorded(house: House) -
     worker.drop()
     worker.held.clear()
     outcome = Outcome(job.id, 1, assignment.token, result=raw("while away"))
-    worker, welcome = await house.again(worker, unacked=[outcome])
+    worker, _ = await house.again(worker, unacked=[outcome])
     assert (await worker.hear(Ack)).applied == [job.id]
     assert (await house.row(job.id)).result == '"while away"'
 
@@ -114,7 +114,7 @@ async def test_an_old_outcome_does_not_cover_the_next_attempt_that_never_arrived
     outcome = worker.fail(await worker.begin())
     assert (await worker.begin()).attempt == 2  # in truth it never came, nor did the acknowledgement
     worker.drop()
-    worker, welcome = await house.again(worker, held=[], unacked=[outcome])
+    worker, _ = await house.again(worker, held=[], unacked=[outcome])
     assert (await worker.hear(Ack)).stale == [job.id]
     third = await worker.begin()
     assert third.attempt == 3
