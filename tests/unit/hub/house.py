@@ -295,6 +295,12 @@ class House:
         await peer.hear(Welcome)
         return peer
 
+    async def open_worker(self) -> Peer:
+        """A worker of one slot that stays."""
+        worker = await self.worker(spec())
+        worker.keep_beating()
+        return worker
+
     async def again(self, old: Peer, **hello: Any) -> tuple[Peer, Welcome]:
         """The same worker on a new connection, with what it holds unless `held` says otherwise."""
         peer = Peer(self)
