@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Cluster, left_behind
+from support import Cluster, left_behind, until
 
 _clusters: list[Cluster] = []
 
@@ -36,7 +36,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Generator[None, A
 def nothing_stays() -> Iterator[None]:
     """No process outlives the stories."""
     yield
-    assert left_behind() == []
+    # children of uvicorn's were killed with their group; the kernel takes a moment to be done with them
+    until(lambda: not left_behind(), "no process is left behind")
 
 
 Make = Callable[..., Cluster]
