@@ -13,7 +13,7 @@ from easyjobs.core.events import Failed as FailedEvent
 from easyjobs.core.job import Job
 from easyjobs.core.lifecycle import Decision, Flag, Ignored, Step, advance
 from easyjobs.core.states import FINAL, QUEUED, RUNNING
-from easyjobs.errors import Conflict, IllegalTransition, Unprocessable
+from easyjobs.errors import Conflict, IllegalTransition, Refused, Unavailable, Unprocessable
 from easyjobs.hub.announcer import Announcer
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.dispatcher import Dispatcher
@@ -223,35 +223,47 @@ class Judge:
             arrival.pending -= 1
             arrival.refused.update((job.id, Unprocessable(verdict.reason)) for job in jobs)
             return []
-        if verdict.why == "session":
-            # the worker that was to begin went away while the commit was prepared: queue them like any others
-            rest = jobs
-            for job in jobs:
-                job.state, job.attempt, job.version, job.started_at = QUEUED, 0, 0, None
-                job.session = job.worker = job.token = None
-        else:
-            rest = []
-            for job in jobs:
-                theirs = next((t for t in verdict.jobs if _same(job, t, verdict.why)), None)
-                if theirs is None:
-                    rest.append(job)
-                elif _differs(job, theirs, verdict.why):
-                    refusal = _taken(job, theirs, verdict.why)
-                    arrival.pending -= 1
-                    arrival.refused.update((j.id, refusal) for j in jobs)
-                    return []
-                else:
-                    arrival.instead[job.id] = theirs
-            if len(rest) == len(jobs):
-                raise AssertionError(f"a stale insert names none of its jobs: {verdict}")
+        rest = jobs if verdict.why == "session" else self._join(arrival, jobs, verdict)
         if not rest:
             arrival.pending -= 1
             return []
+        for job in rest:
+            if job.state == RUNNING:  # it was to begin at once; that is decided anew
+                job.state, job.attempt, job.version, job.started_at = QUEUED, 0, 0, None
+                job.session = job.worker = job.token = None
         return [Arrival(rest, arrival.together, partial(_joined, arrival))]
+
+    def _join(self, arrival: Arrival, jobs: list[Job], verdict: Stale) -> list[Job]:
+        """Those of `jobs` that are not there yet; the others join the one that is, or else all are refused."""
+        why = verdict.why
+        there = {_mark(job, why): job for job in verdict.jobs}
+        repeats = not there  # nobody else's job is in the way: they repeat one of their own
+        rest: list[Job] = []
+        refusal: Refused | None = None
+        for job in jobs:
+            mark = _mark(job, why)
+            theirs = there.get(mark) if mark is not None else None
+            if theirs is None:
+                rest.append(job)
+                if repeats:
+                    there[mark] = job
+            elif _differs(job, theirs, why):
+                refusal = _taken(job, theirs, why)
+            elif theirs.id != job.id or not repeats:
+                arrival.instead[job.id] = theirs
+        if refusal is None and len(rest) == len(jobs):
+            log.error("a bug: a stale insert names none of its jobs: %s", verdict)
+            refusal = Unavailable("The store contradicts itself; try again.")
+        if refusal is None:
+            return rest
+        arrival.refused.update((job.id, refusal) for job in jobs)
+        return []
 
 
 def _joined(arrival: Arrival, part: Arrival) -> None:
     """A part of `arrival` that had to be committed again has its answer."""
+    for id, theirs in arrival.instead.items():
+        arrival.instead[id] = part.instead.get(theirs.id, theirs)
     arrival.instead.update(part.instead)
     arrival.refused.update(part.refused)
     arrival.pending -= 1
@@ -259,12 +271,9 @@ def _joined(arrival: Arrival, part: Arrival) -> None:
         arrival.done(arrival)
 
 
-def _same(job: Job, theirs: Job, why: str) -> bool:
-    if why == "key":
-        return job.key == theirs.key
-    if why == "unique":
-        return job.unique_key == theirs.unique_key
-    return job.id == theirs.id
+def _mark(job: Job, why: str) -> str | None:
+    """What two jobs have in common when the one is in the other's way."""
+    return job.key if why == "key" else job.unique_key if why == "unique" else job.id
 
 
 def _differs(job: Job, theirs: Job, why: str) -> bool:
