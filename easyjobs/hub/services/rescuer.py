@@ -7,7 +7,7 @@ import logging
 from typing import Literal, NamedTuple
 
 from easyjobs.core.changes import LoseSession
-from easyjobs.core.events import CancelForced, Failed, WorkerDied, error_text
+from easyjobs.core.events import CancelForced, WorkerDied
 from easyjobs.core.job import Job
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.entries import Chore, Word
@@ -114,7 +114,6 @@ class Overdue:
             if due.what == "cancel":
                 self._committer.add(Word(job.id, CancelForced(job.cancel or "the manager")))
             else:
-                message = f"the attempt ran longer than {job.timeout:g} s, and its worker said nothing"
-                error = error_text("TimeoutError", message)
-                self._committer.add(Word(job.id, Failed(job.attempt, job.token or "", error)))
+                reason = f"the attempt ran longer than {job.timeout:g} s, and its worker said nothing"
+                self._committer.add(Word(job.id, WorkerDied(job.attempt, job.token or "", reason)))
         return self._heap[0].at if self._heap else None
