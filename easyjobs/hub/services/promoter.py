@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from easyjobs.core.events import DeadlinePassed
+from easyjobs.core.job import Job
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.dispatcher import Dispatcher
-from easyjobs.hub.entries import Word
+from easyjobs.hub.entries import Judgement, Word
 from easyjobs.stores.base import Store
 
 PAGE = 1000
@@ -30,7 +31,7 @@ class Promoter:
 
 
 class Deadlines:
-    """Skips jobs whose start deadline has passed. Looks every second while the manager has seen such a job."""
+    """Skips jobs whose start deadline has passed. Looks every second, when what it found last is dealt with."""
 
     name = "deadlines"
     EVERY = 1.0
@@ -38,10 +39,16 @@ class Deadlines:
     def __init__(self, store: Store, committer: Committer) -> None:
         self._store = store
         self._committer = committer
+        self._waiting = 0
 
     async def run_once(self, now: float) -> float | None:
         """Skip one page of them."""
-        late = await self._store.overdue(PAGE)
-        for job in late:
-            self._committer.add(Word(job.id, DeadlinePassed(), row=job))
+        if not self._waiting:
+            late = await self._store.overdue(PAGE)
+            self._waiting = len(late)
+            for job in late:
+                self._committer.add(Word(job.id, DeadlinePassed(), self._done, row=job))
         return now + self.EVERY
+
+    def _done(self, word: Word, judgement: Judgement, row: Job | None) -> None:
+        self._waiting -= 1
