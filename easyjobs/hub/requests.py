@@ -42,6 +42,7 @@ class Requests:
                 job = self._admission.admit(submission, now)
             except Refused as why:
                 if message.together:
+                    self.forget(connection, waits)
                     self._refuse(connection, [s.id for s in message.jobs], why)
                     return
                 self._refuse(connection, [submission.id], why)
@@ -66,6 +67,8 @@ class Requests:
             connection.send(Accepted(taken, instead), 40 * len(taken) + 80 * len(instead))
         for id, why in arrival.refused.items():
             self._refuse(connection, [id], why)
+        if connection.closed():
+            return  # its waits are forgotten already
         for id in waits.intersection(arrival.refused):
             self._forget(connection, id)
         elsewhere = [arrival.instead[id].id for id in waits.intersection(arrival.instead)]
@@ -87,6 +90,7 @@ class Requests:
         try:
             rows = await self._store.jobs(ids)
         except StoreError as error:
+            self.forget(connection, ids)
             self._refuse(connection, ids, Unavailable(f"The store failed: {error}"))
             return
         for id in ids:
@@ -114,4 +118,5 @@ class Requests:
 
     def _refuse(self, connection: Connection, ids: list[str], why: Refused) -> None:
         errors = msgspec.Raw(msgspec.json.encode(why.errors))
-        connection.send(Refusal(ids, why.status, why.title, why.detail, errors), 200 + 40 * len(ids))
+        weight = 200 + 40 * len(ids) + len(why.detail) + memoryview(errors).nbytes
+        connection.send(Refusal(ids, why.status, why.title, why.detail, errors), weight)
