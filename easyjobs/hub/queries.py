@@ -7,8 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from easyjobs.core.job import Attempt, Job, LogLine
-from easyjobs.core.states import RUNNING
+from easyjobs.core.job import Attempt, AttemptEnd, Job, LogLine
 from easyjobs.core.task import TaskSpec
 from easyjobs.errors import NotFound
 from easyjobs.hub.catalog import Catalog, Entry
@@ -103,7 +102,7 @@ class Queries:
         job = await self.job(id)
         past = await self._store.attempts(id)
         if job.attempt > (past[-1].attempt if past else 0):
-            end = None if job.state == RUNNING else ("completed" if job.state == "completed" else _end_of(job))
+            end = _end_of(job)
             past.append(
                 Attempt(
                     id,
@@ -112,7 +111,7 @@ class Queries:
                     job.started_at,
                     job.finished_at,
                     end,
-                    job.error if end == "failed" else None,
+                    job.error if end in ("failed", "crashed") else None,
                 )
             )
         return past
@@ -199,7 +198,10 @@ class Queries:
         )
 
 
-def _end_of(job: Job) -> Literal["failed", "cancelled", "crashed"] | None:
-    if job.state == "cancelled":
-        return "cancelled"
-    return "failed" if job.state == "failed" else None
+def _end_of(job: Job) -> AttemptEnd | None:
+    """How the attempt on the row ended; None: it runs."""
+    if job.state == "completed" or job.state == "cancelled":
+        return job.state
+    if job.state != "failed":
+        return None
+    return "crashed" if job.crashes and job.token is None else "failed"  # an outcome of the worker's leaves the token
