@@ -49,8 +49,9 @@ class Periodic:
             try:
                 due = await self._service.run_once(self._now())
                 failures = 0
-            except StoreError as error:
-                log.warning("%s: %s", self._service.name, error)
+            except Exception as error:
+                bug = None if isinstance(error, StoreError) else error
+                log.warning("%s: %s", self._service.name, error, exc_info=bug)
                 due = self._now() + min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**failures)
                 failures = min(failures + 1, 10)
             if due is not None:

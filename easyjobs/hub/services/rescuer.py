@@ -18,6 +18,7 @@ from easyjobs.protocol.manager_side import SLOW
 log = logging.getLogger("easyjobs.hub")
 
 TICK = 1.0
+FORGOTTEN = 1000  # deadlines of attempts that have ended, which may lie about
 
 
 class Rescuer:
@@ -81,34 +82,50 @@ class Due(NamedTuple):
 
 
 class Overdue:
-    """The manager's own deadlines for timeouts and cancels, in one heap; a worker that works as it should is faster."""
+    """The manager's own deadlines for timeouts and cancels, in one heap; a worker that works as it should is faster.
+
+    A manager that was itself stalled gives everyone a lease and the grace first: what they said lies unread.
+    """
 
     name = "overdue"
 
     def __init__(self, roster: Roster, committer: Committer, settings: HubSettings) -> None:
         self._roster = roster
         self._committer = committer
-        self._word = settings.word
+        self._settings = settings
         self._heap: list[Due] = []
 
     def expect_end(self, job: Job, now: float) -> float:
         """The job was sent out with a timeout; when it will be overdue."""
-        due = Due(now + (job.timeout or 0.0) + self._word, job.id, job.attempt, "timeout")
-        heapq.heappush(self._heap, due)
-        return due.at
+        return self._expect(Due(now + (job.timeout or 0.0) + self._settings.word, job.id, job.attempt, "timeout"))
 
     def expect_stop(self, job: Job, now: float) -> float:
         """The job was asked to stop; when it will be overdue."""
-        due = Due(now + self._word, job.id, job.attempt, "cancel")
+        return self._expect(Due(now + self._settings.word, job.id, job.attempt, "cancel"))
+
+    def _expect(self, due: Due) -> float:
+        if len(self._heap) > FORGOTTEN + 4 * len(self._roster.running):
+            # jobs end long before their timeouts: without this, as many would be kept as run in the longest of them
+            self._heap = [other for other in self._heap if self._job(other) is not None]
+            heapq.heapify(self._heap)
         heapq.heappush(self._heap, due)
         return due.at
 
+    def _job(self, due: Due) -> Job | None:
+        """The job, if that attempt of it still runs."""
+        job = self._roster.running.get(due.job)
+        return job if job is not None and job.attempt == due.attempt else None
+
     async def run_once(self, now: float) -> float | None:
         """End what is overdue."""
+        if self._heap and now - self._heap[0].at > self._settings.stall:
+            least = now + self._settings.lease + self._settings.grace
+            self._heap = [due._replace(at=max(due.at, least)) for due in self._heap]
+            heapq.heapify(self._heap)
         while self._heap and self._heap[0].at <= now:
             due = heapq.heappop(self._heap)
-            job = self._roster.running.get(due.job)
-            if job is None or job.attempt != due.attempt:
+            job = self._job(due)
+            if job is None:
                 continue
             log.warning("job %s: its worker was silent about its %s; ending it", job.id, due.what)
             if due.what == "cancel":
