@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 
-from easyjobs.core.changes import Stale, Unit
+from easyjobs.core.changes import AppendLogs, NoteProgress, Renew, Stale, Unit
 from easyjobs.core.job import Job
 from easyjobs.errors import StorageFull, StoreError, StoreFull, Unavailable
 from easyjobs.hub.entries import Arrival, Chore, Entry, Word
@@ -22,6 +22,7 @@ from easyjobs.stores.base import Store
 
 log = logging.getLogger("easyjobs.hub")
 
+PASSING = (AppendLogs, NoteProgress, Renew)  # writes that a store which is away too long may do without
 ALONE_AFTER = 2  # a word that was stale this often is committed by itself
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 
@@ -64,6 +65,9 @@ class Committer:
                 entry.refuse(Unavailable("More submissions wait than the manager can store now; try again."))
                 return
             self._arriving += len(entry.jobs)
+        elif type(entry) is Chore and len(self._inbox) >= self._settings.inbox and _passing(entry):
+            self.counters["dropped"] += 1
+            return
         self._inbox.append(entry)
         self._idle.clear()
         self._wake.set()
@@ -106,11 +110,11 @@ class Committer:
         groups = [batch, *([arrival] for arrival in keyed)]
         done = 0
         try:
-            orphans = await self._recovery.look() if self._in_doubt else []
-            self._in_doubt = False
+            if self._in_doubt:
+                groups[0] = [*await self._recovery.look(), *batch]  # kept with the rest of the group if it fails
+                self._in_doubt = False
             for group in groups:
-                await self._process([*orphans, *group] if orphans else group)
-                orphans = []
+                await self._process(group)
                 done += 1
         except StoreError as error:
             await self._survive([entry for group in groups[done:] for entry in group], error)
@@ -203,3 +207,7 @@ class Committer:
         if not full or kept:
             await asyncio.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 6)))
             self._failures += 1
+
+
+def _passing(chore: Chore) -> bool:
+    return chore.done is None and all(isinstance(write, PASSING) for write in chore.writes)

@@ -63,6 +63,7 @@ class Hub:
         self._instance = self._ids.job_id(self._clock.wall())
         self._nursery = Nursery("hub")
         self._state = "new"
+        self._corridor: asyncio.Task[None] | None = None
         self.catalog = Catalog()
         self.roster = Roster()
         self.dispatcher = Dispatcher(self.roster, self.catalog, self._ids, self.settings)
@@ -126,16 +127,23 @@ class Hub:
         :raises StoreLocked, StoreCorrupt, StoreUnavailable: as `Store.open` does.
         """
         await self.store.open()
+        try:
+            await self._load()
+        except BaseException:
+            await self.store.close()
+            raise
+        self._corridor = self._nursery.spawn(self.committer.run(), "committer")
+        for service in (self._rescue, self._promote, self._expire, self._refit, *self._others):
+            self._nursery.spawn(service.run(), "service")
+        self._state = "running"
+        self.committer.poke()
+
+    async def _load(self) -> None:
         self.catalog.load(await self.store.tasks())
         self.announcer.load(await self.store.counts())
         self.dispatcher.pauses.update({(p.kind, p.name): p for p in await self.store.pauses()})
         self.dispatcher.ready.update(await self.store.lanes())
         await self._take_up()
-        self._nursery.spawn(self.committer.run(), "committer")
-        for service in (self._rescue, self._promote, self._expire, self._refit, *self._others):
-            self._nursery.spawn(service.run(), "service")
-        self._state = "running"
-        self.committer.poke()
 
     async def _take_up(self) -> None:
         """Sessions and running jobs as an earlier manager left them: everyone gets a lease and the grace to come back.
@@ -190,6 +198,8 @@ class Hub:
         """Whether it works; if not, why."""
         if self._state != "running":
             return False, {"new": "starting", "stopping": "stopping", "stopped": "stopped"}[self._state]
+        if self._corridor is not None and self._corridor.done():
+            return False, "the committer crashed; see the log"
         if self.committer.trouble is not None:
             return False, f"the store fails: {self.committer.trouble}"
         return True, "ok"

@@ -191,11 +191,13 @@ class Judge:
         """The row moved since it was read, or the store cannot write what was said."""
         if isinstance(verdict, Broken):
             log.error("the store refused the outcome of job %s: %s", row.id, verdict.reason)
-            if type(word.event) is not Completed:
+            event = word.event
+            reason = error_text("Unstorable", verdict.reason)
+            if not isinstance(event, (Completed, FailedEvent)) or getattr(event, "error", None) == reason:
                 word.answer("stale", row)
                 return []
-            reason = error_text("Unstorable", verdict.reason)
-            word.event = FailedEvent(word.event.attempt, word.event.token, reason, final=True)
+            # the worker has ended it: left alone, it would run for ever on paper
+            word.event = FailedEvent(event.attempt, event.token, reason, final=True)
         else:
             if not verdict.jobs:
                 self._roster.released(row)

@@ -106,7 +106,8 @@ class Admission:
 
     def _unique_key(self, entry: Entry, args: bytes, kwargs: bytes) -> str:
         """Equal for calls that `unique` calls equal: by the arguments as bound, not as spelled."""
-        bound = entry.spec.signature.bind(parse(args, 64, "args"), parse(kwargs, 64, "kwargs"))
+        depth = self._limits.depth
+        bound = entry.spec.signature.bind(parse(args, depth, "args"), parse(kwargs, depth, "kwargs"))
         names = entry.options.unique
         if isinstance(names, tuple):
             bound = {name: bound[name] for name in names if name in bound}
