@@ -182,7 +182,8 @@ def _again(
     past = Attempt(job.id, job.attempt, job.worker, job.started_at, now, end, attempt_error)
     columns.update(
         state=state,
-        run_at=job.run_at if run_at is None else run_at,
+        # its time had come, whatever a clock that was set back says now
+        run_at=min(job.run_at, now) if run_at is None else run_at,
         session=None,
         started_at=None,
         progress=None,

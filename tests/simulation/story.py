@@ -1,0 +1,263 @@
+"""One seed's story: workers that play, clients that submit, faults that strike; then healing, and everything ends."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from easyjobs import EasyJobsWorker, NoRetry, Retry, current_job
+from easyjobs.background import Nursery
+from easyjobs.client import EasyJobsClient
+from easyjobs.core.states import FINAL
+from easyjobs.errors import ConnectionLost, JobFailed, Refused, WaitTimeout
+from easyjobs.testing.loop import VirtualLoop
+from easyjobs.testing.network import CALM, Node, Weather
+from easyjobs.testing.simulated import MANAGER, SimulatedCluster
+from tests.simulation.ledger import Ledger, Violation
+
+ROUGH = Weather(reset=0.004, swallow=0.002, stall=0.002, stall_for=(0.5, 20.0))
+WORKERS = ("w1", "w2", "w3")
+TASKS = ("ok", "ok", "ok", "slow", "flaky", "boom", "never", "again", "hang", "parent", "limited", "stubborn", "telling")
+STORM = 60.0  # virtual seconds of faults
+CALM_AFTER = 400.0  # and of peace, in which everything must end: two leases, the backoffs, a hung job's cancel
+
+
+class Story:
+    """A cluster, its ledger, and what happens to them."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self.loop = loop
+        self.chance = loop.random
+        self.ledger = Ledger()
+        self.cluster = SimulatedCluster(loop, committed=self.ledger.check)
+        self.nursery = Nursery("story")
+        self.handed: list[str] = []
+
+    # -- the players
+
+    def declare(self, worker: EasyJobsWorker, node: Node) -> None:
+        """The play tasks. What an attempt returns is noted just before it returns it."""
+        ledger = self.ledger
+
+        async def said(value: Any) -> Any:
+            await node.gate()
+            job = current_job()
+            ledger.returned[job.id, job.attempt] = value
+            return value
+
+        @worker.task()
+        async def ok(n: int) -> Any:
+            return await said(n)
+
+        @worker.task()
+        async def slow(n: int) -> Any:
+            await asyncio.sleep(1 + n % 13)
+            return await said([n])
+
+        @worker.task(retries=3)
+        async def flaky(n: int) -> Any:
+            if current_job().attempt % 2:
+                raise ValueError(f"not yet: {n}")
+            return await said({"n": n})
+
+        @worker.task(retries=1, retry_delay=1)
+        async def boom(n: int) -> None:
+            raise RuntimeError(f"never: {n}")
+
+        @worker.task()
+        async def never(n: int) -> None:
+            raise NoRetry(f"not again: {n}")
+
+        @worker.task(retries=4)
+        async def again(n: int) -> Any:
+            if current_job().attempt < 2:
+                raise Retry(delay=2.5)
+            return await said(n)
+
+        @worker.task(timeout=30, retries=1)
+        async def hang(n: int) -> None:
+            await asyncio.sleep(1e9)
+
+        @worker.task(retries=3)
+        async def parent(n: int) -> Any:
+            return await said({"child": await ok(n)})
+
+        @worker.task(concurrency=ledger.limit)
+        async def limited(n: int) -> Any:
+            await asyncio.sleep(0.5)
+            return await said(n)
+
+        @worker.task(timeout=5, retries=0)
+        async def stubborn(n: int) -> Any:
+            for _ in range(2):
+                try:
+                    await asyncio.sleep(20)
+                except asyncio.CancelledError:
+                    await asyncio.sleep(1)
+            return await said(n)
+
+        @worker.task(unique=["n"])
+        async def telling(n: int) -> Any:
+            job = current_job()
+            for part in range(4):
+                job.log(f"part {part}")
+                job.progress(part / 4)
+                await asyncio.sleep(0.3)
+            return await said(n)
+
+    async def produce(self, client: EasyJobsClient, jobs: int) -> None:
+        """A client at work: it submits, notes what was acknowledged, awaits some, cancels some."""
+        for _ in range(jobs):
+            await asyncio.sleep(self.chance.expovariate(1.0))
+            task, n = self.chance.choice(TASKS), self.chance.randrange(20)
+            options: dict[str, Any] = {}
+            if self.chance.random() < 0.15:
+                options["delay"] = self.chance.uniform(0.1, 20.0)
+            if self.chance.random() < 0.15:
+                options["priority"] = self.chance.randrange(3)
+            if self.chance.random() < 0.1:
+                options["key"] = f"{task}-{n}"
+            try:
+                handle = await client.submit("play", task, [n], **options)
+            except (Refused, ConnectionLost) as refusal:
+                self.ledger.tell(f"not taken: {refusal}")
+                continue
+            self.ledger.acknowledged.add(handle.id)
+            self.handed.append(handle.id)
+            if handle.id not in self.cluster.rows._jobs:
+                raise Violation(f"{handle.id} was acknowledged and is not stored")
+            if self.chance.random() < 0.5:
+                self.nursery.spawn(self.guarded(self.await_end(handle)), "await")
+            if self.chance.random() < 0.1:
+                await client.cancel(handle.id)
+
+    async def await_end(self, handle: Any) -> None:
+        """Await a job; what one is told must be what is stored."""
+        try:
+            value = await handle.result(timeout=STORM + CALM_AFTER)
+        except JobFailed as failed:
+            if self.cluster.rows._jobs[handle.id].state != failed.state:
+                raise Violation(f"{handle.id} was told as {failed.state} before it was") from None
+        except (ConnectionLost, Refused, WaitTimeout):
+            return
+        else:
+            row = self.cluster.rows._jobs[handle.id]
+            if row.state != "completed" or self.ledger.returned.get((row.id, row.attempt)) != value:
+                raise Violation(f"{handle.id} was told as completed with {value!r} while it is {row.state}")
+
+    # -- the faults
+
+    async def strike(self) -> None:
+        """Faults, at random moments, until the storm is over."""
+        until = self.loop.time() + STORM
+        while self.loop.time() < until:
+            await asyncio.sleep(self.chance.expovariate(1 / 6.0))
+            fault = self.chance.choice(
+                ("kill worker", "kill worker", "kill manager", "crash in commit", "cut", "half open", "store", "clock", "reset")
+            )
+            self.ledger.tell(f"{self.loop.time():.2f} {fault}")
+            worker = self.chance.choice(WORKERS)
+            if fault == "kill worker":
+                if worker in self.cluster.workers:
+                    self.cluster.kill_worker(worker, silent=self.chance.random() < 0.3)
+                self.later(self.chance.uniform(0.1, 12.0), self.revive(worker))
+            elif fault == "kill manager":
+                self.cluster.kill_manager(silent=self.chance.random() < 0.3)
+            elif fault == "crash in commit" and self.cluster.store is not None:
+                self.cluster.store.crash_in = self.chance.randrange(1, 6)
+            elif fault == "cut":
+                one_way = self.chance.random() < 0.3
+                self.cluster.network.cut(worker, MANAGER, self.chance.choice((1.0, 5.0, 30.0, 45.0)), one_way=one_way)
+            elif fault == "half open":
+                ends = (worker, MANAGER) if self.chance.random() < 0.5 else (MANAGER, worker)
+                self.cluster.network.half_open(*ends)
+            elif fault == "store" and self.cluster.store is not None:
+                self.cluster.store.chance = self.chance.choice((0.0, 0.0, 0.05, 0.3))
+            elif fault == "clock":
+                seconds = self.chance.choice((-30.0, -5.0, 5.0, 3600.0))
+                self.ledger.set_back += max(0.0, -seconds)
+                self.cluster.clock.jump(seconds)
+            elif fault == "reset":
+                self.cluster.network.reset(worker, MANAGER)
+
+    async def keep_managed(self) -> None:
+        """Whoever restarts a manager that died."""
+        while True:
+            if not self.cluster.managed:
+                await asyncio.sleep(self.chance.uniform(0.05, 4.0))
+                await self.cluster.start_manager()
+            await asyncio.sleep(0.5)
+
+    async def revive(self, worker: str) -> None:
+        """Start a worker again under its old worker_id."""
+        if worker not in self.cluster.workers:
+            await self.cluster.start_worker(worker, self.declare, slots=self.chance.randrange(1, 5))
+
+    def later(self, seconds: float, coroutine: Any) -> None:
+        """Run `coroutine` after a while."""
+
+        async def wait() -> None:
+            await asyncio.sleep(seconds)
+            await coroutine
+
+        self.nursery.spawn(self.guarded(wait()), "later")
+
+    async def guarded(self, coroutine: Any) -> None:
+        """Remember a violation that a background coroutine found."""
+        try:
+            await coroutine
+        except Violation as violation:
+            self.ledger.broken.append(violation)
+
+    # -- the whole
+
+    async def play(self) -> None:
+        """The story. Raises Violation where something did not hold."""
+        await self.cluster.start_manager()
+        self.nursery.spawn(self.keep_managed(), "keeper")
+        for worker in WORKERS:
+            await self.cluster.start_worker(worker, self.declare, slots=self.chance.randrange(1, 5))
+        clients = [self.cluster.client("c1"), self.cluster.client("c2")]
+        await asyncio.sleep(1.0)
+        self.cluster.network.weather = ROUGH if self.chance.random() < 0.5 else CALM
+        work = [self.nursery.spawn(self.guarded(self.produce(client, 20)), "client") for client in clients]
+        await self.strike()
+        self.heal()
+        await asyncio.wait(work, timeout=CALM_AFTER)
+        self.judge()
+        await self.converge()
+        self.judge()
+
+    def heal(self) -> None:
+        """End all faults; whoever is dead comes back."""
+        self.ledger.tell(f"{self.loop.time():.2f} heal")
+        self.cluster.network.heal()
+        if self.cluster.store is not None:
+            self.cluster.store.chance = 0.0
+            self.cluster.store.crash_in = None
+        for worker in WORKERS:
+            self.later(1.0, self.revive(worker))
+
+    async def converge(self) -> None:
+        """In peace every job must end.
+
+        :raises Violation: some did not.
+        """
+        until = self.loop.time() + CALM_AFTER
+        while self.loop.time() < until:
+            if self.cluster.managed and self.cluster.store is not None:
+                self.cluster.store.chance, self.cluster.store.crash_in = 0.0, None
+            if all(job.state in FINAL for job in self.cluster.rows._jobs.values()):
+                return
+            await asyncio.sleep(2.0)
+        raise Violation(f"in peace these did not end: {self.ledger.unfinished()}")
+
+    def judge(self) -> None:
+        """What background coroutines found, and what no counter may have counted.
+
+        :raises Violation: the first of it.
+        """
+        if self.ledger.broken:
+            raise self.ledger.broken[0]
+        if self.cluster.hub is not None and self.cluster.hub.counters["illegal"]:
+            raise Violation("an illegal transition was asked for")
