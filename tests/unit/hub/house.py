@@ -39,6 +39,8 @@ from easyjobs.testing.loop import VirtualClock, VirtualLoop, run
 
 M = TypeVar("M")
 
+MOMENT = 0.001
+
 EVERYBODY = frozenset(("worker", "watchdog", "client", "child"))
 ANY = Signature(parameters=(Parameter("n", required=False), Parameter("s", required=False)))
 
@@ -67,7 +69,8 @@ def spec(name: str = "add", queue: str = "q", signature: Signature = ANY, **opti
 class ShakyStore(MemoryStore):
     """A memory store whose next commits fail as `faults` says, first to last: "down" (nothing was written) or
     "unknown" (it was, but nobody is told); renewals of leases do not count. While `full`, whatever inserts a job finds
-    no room; while `down`, nothing works. While `gate` is shut, commits wait.
+    no room; while `down`, nothing works. While `gate` is shut, commits wait. All of it takes
+    a moment, a commit also after it is written.
     """
 
     def __init__(self, clock: VirtualClock) -> None:
@@ -76,13 +79,13 @@ class ShakyStore(MemoryStore):
         self.full = False
         self.down = False
         self.commits = 0
+        self.reading = MOMENT
         self.gate = asyncio.Event()
         self.gate.set()
-        self.committing = asyncio.Event()
 
     async def commit(self, units: Sequence[Unit], claim: Claim | None = None) -> Committed:
-        self.committing.set()
         await self.gate.wait()
+        await asyncio.sleep(MOMENT)
         matters = claim is not None or any(not isinstance(write, Renew) for unit in units for write in unit.writes)
         fault = self.faults.pop(0) if self.faults and matters else None
         if self.down or fault == "down":
@@ -91,16 +94,19 @@ class ShakyStore(MemoryStore):
             raise StoreFull("no space is left")
         committed = await super().commit(units, claim)
         self.commits += 1
+        await asyncio.sleep(MOMENT)
         if fault == "unknown":
             raise StoreUnavailable("it went away while it wrote")
         return committed
 
     async def jobs(self, ids: Sequence[str]) -> dict[str, Job]:
+        await asyncio.sleep(self.reading)
         if self.down:
             raise StoreUnavailable("it does not answer")
         return await super().jobs(ids)
 
     async def running(self) -> list[Job]:
+        await asyncio.sleep(MOMENT)
         if self.down:
             raise StoreUnavailable("it does not answer")
         return await super().running()

@@ -127,6 +127,7 @@ async def test_nothing_is_assigned_before_the_welcome(house: House) -> None:
     """The greeting names a job that must be looked up; meanwhile there is work."""
     await house.open(spec())
     await house.submit()
+    house.store.reading = 0.5
     peer = Peer(house)
     stranger = house.hub.job_id()
     hello = Hello(1, "worker", worker_id="w", tasks=[spec()], slots=1)
