@@ -1,0 +1,89 @@
+"""Arguments at the door: names by the signature, types by JSON Schema, and only JSON within its bounds."""
+
+from __future__ import annotations
+
+import pytest
+
+from easyjobs.core.signature import Parameter, Signature
+from easyjobs.errors import ArgumentsRefused, BadRequest, RegistrationError, TooLarge
+from easyjobs.hub.arguments import Checker, parse
+
+ADD = Checker(
+    Signature(
+        parameters=(
+            Parameter("n", {"type": "integer"}),
+            Parameter("s", {"type": "string"}, required=False),
+            Parameter("many", {"type": "array", "items": {"type": "integer"}}, required=False),
+        )
+    )
+)
+
+
+def check(args: bytes = b"[]", kwargs: bytes = b"{}", *, size: int = 1000, depth: int = 8) -> None:
+    ADD.check(args, kwargs, size=size, depth=depth)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [(b"[1]", b"{}"), (b"[]", b'{"n":1}'), (b'[1,"x"]', b'{"many":[1,2]}'), (b"[1]", b'{"s":"x"}')],
+)
+def test_a_call_that_fits_passes(args: bytes, kwargs: bytes) -> None:
+    check(args, kwargs)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "loc"),
+    [
+        (b"[]", b"{}", ["kwargs", "n"]),
+        (b"[1]", b'{"n":1}', ["kwargs", "n"]),
+        (b"[1]", b'{"x":1}', ["kwargs", "x"]),
+        (b'[1,"x",[],4]', b"{}", ["args", 3]),
+        (b'["1"]', b"{}", ["kwargs", "n"]),
+        (b"[]", b'{"n":1,"many":[1,"2"]}', ["kwargs", "many", 1]),
+        (b"{}", b"{}", ["args"]),
+        (b"[1]", b"[]", ["kwargs"]),
+    ],
+)
+def test_a_call_that_does_not_fit_is_refused_with_the_place(args: bytes, kwargs: bytes, loc: list[str | int]) -> None:
+    with pytest.raises(ArgumentsRefused) as refused:
+        check(args, kwargs)
+    assert loc in [error["loc"] for error in refused.value.errors]
+
+
+def test_many_faults_are_told_as_twenty_and_long_ones_are_cut() -> None:
+    with pytest.raises(ArgumentsRefused) as refused:
+        check(b'[1,"s",[%s]]' % b",".join([b'"no"'] * 50))
+    assert len(refused.value.errors) == 20
+    with pytest.raises(ArgumentsRefused) as refused:
+        check(b"[]", b'{"n":"%s"}' % (b"x" * 900))
+    assert len(refused.value.errors[0]["message"]) == 301
+
+
+def test_size_counts_both() -> None:
+    check(b"[1]", b'{"s":"x"}', size=12)
+    with pytest.raises(TooLarge, match="12 bytes; 11"):
+        check(b"[1]", b'{"s":"x"}', size=11)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"NaN", b"[Infinity]", b'"\\ud800"', b'"\xff"', b"[1] 2", b"[" * 200_000, b"'x'", b"01"]
+)
+def test_what_is_not_json_is_no_argument(text: bytes) -> None:
+    with pytest.raises(BadRequest, match="args"):
+        parse(text, 64, "args")
+
+
+def test_depth_is_counted_exactly() -> None:
+    assert parse(b"[[[1]]]", 3, "x") == [[[1]]]
+    with pytest.raises(BadRequest, match="2 levels"):
+        parse(b"[[[1]]]", 2, "x")
+    with pytest.raises(BadRequest):
+        parse(b'{"a":{"b":[]}}', 2, "x")
+    wide = b"[" + b",".join([b"[]"] * 100) + b"]"
+    assert len(parse(wide, 2, "x")) == 100
+    assert parse(b'"[[[[[["', 1, "x") == "[[[[[["
+
+
+def test_parameters_that_are_no_schema_cannot_be_registered() -> None:
+    with pytest.raises(RegistrationError, match="JSON Schema"):
+        Checker(Signature(parameters=(Parameter("n", {"type": "nonsense"}),)))
