@@ -1,7 +1,7 @@
 """A whole cluster on one virtual loop: the real hub, workers and clients, with doors that can be shut.
 
-A manager, worker or client is a node of `easyjobs.testing.network`; what it reaches (links, its store) passes the node's
-gate, so that one that was killed says no word more, while its coroutines stand still where they were.
+A manager, worker or client is a node of `easyjobs.testing.network`; what it reaches (links, its store) passes the
+node's gate, so that one that was killed says no word more, while its coroutines stand still where they were.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class SimulatedCluster:
         node = self.network.node(MANAGER)
         store = FaultyStore(self.rows, node, self.loop, lambda: self._committed(self.rows))
         store.on_crash = self.kill_manager
-        hub = Hub(store, clock=self.clock, ids=self._ids(), settings=self.settings)  # type: ignore[arg-type]
+        hub = Hub(store, clock=self.clock, ids=self._ids(), settings=self.settings)
         self._manager, self.hub, self.store = node, hub, store
         await hub.start()
 

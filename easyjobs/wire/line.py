@@ -26,6 +26,7 @@ FIRST_BACKOFF: Final = 0.1
 MOST_BACKOFF: Final = 5.0
 LOUD_AFTER: Final = 3
 REFUSED_BACKOFF: Final = (5.0, 30.0)
+LEAST_WAIT: Final = 0.001
 SEND_DEADLINE: Final = 10.0
 
 UNAUTHORIZED: Final = 4401
@@ -241,7 +242,8 @@ class Line:
         due = self._peer.timer()
         if due is not None:
             self._due = due
-            self._timer = self._loop.call_later(max(0.0, due - self._clock.monotonic()), self._tick)
+            # a timer may ring a rounding error too early: with no least wait it would ring for ever at one moment
+            self._timer = self._loop.call_later(max(LEAST_WAIT, due - self._clock.monotonic()), self._tick)
 
     def _tick(self) -> None:
         reason = self._peer.handle_timer(self._clock.monotonic())

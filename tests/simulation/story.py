@@ -17,7 +17,21 @@ from tests.simulation.ledger import Ledger, Violation
 
 ROUGH = Weather(reset=0.004, swallow=0.002, stall=0.002, stall_for=(0.5, 20.0))
 WORKERS = ("w1", "w2", "w3")
-TASKS = ("ok", "ok", "ok", "slow", "flaky", "boom", "never", "again", "hang", "parent", "limited", "stubborn", "telling")
+TASKS = (
+    "ok",
+    "ok",
+    "ok",
+    "slow",
+    "flaky",
+    "boom",
+    "never",
+    "again",
+    "hang",
+    "parent",
+    "limited",
+    "stubborn",
+    "telling",
+)
 STORM = 60.0  # virtual seconds of faults
 CALM_AFTER = 400.0  # and of peace, in which everything must end: two leases, the backoffs, a hung job's cancel
 
@@ -153,14 +167,24 @@ class Story:
         while self.loop.time() < until:
             await asyncio.sleep(self.chance.expovariate(1 / 6.0))
             fault = self.chance.choice(
-                ("kill worker", "kill worker", "kill manager", "crash in commit", "cut", "half open", "store", "clock", "reset")
+                (
+                    "kill worker",
+                    "kill worker",
+                    "kill manager",
+                    "crash in commit",
+                    "cut",
+                    "half open",
+                    "store",
+                    "clock",
+                    "reset",
+                )
             )
             self.ledger.tell(f"{self.loop.time():.2f} {fault}")
             worker = self.chance.choice(WORKERS)
             if fault == "kill worker":
                 if worker in self.cluster.workers:
                     self.cluster.kill_worker(worker, silent=self.chance.random() < 0.3)
-                self.later(self.chance.uniform(0.1, 12.0), self.revive(worker))
+                self.revive_later(self.chance.uniform(0.1, 12.0), worker)
             elif fault == "kill manager":
                 self.cluster.kill_manager(silent=self.chance.random() < 0.3)
             elif fault == "crash in commit" and self.cluster.store is not None:
@@ -193,14 +217,14 @@ class Story:
         if worker not in self.cluster.workers:
             await self.cluster.start_worker(worker, self.declare, slots=self.chance.randrange(1, 5))
 
-    def later(self, seconds: float, coroutine: Any) -> None:
-        """Run `coroutine` after a while."""
+    def revive_later(self, seconds: float, worker: str) -> None:
+        """Somebody starts a worker again after a while."""
 
         async def wait() -> None:
             await asyncio.sleep(seconds)
-            await coroutine
+            await self.revive(worker)
 
-        self.nursery.spawn(self.guarded(wait()), "later")
+        self.nursery.spawn(wait(), "revive")
 
     async def guarded(self, coroutine: Any) -> None:
         """Remember a violation that a background coroutine found."""
@@ -236,7 +260,7 @@ class Story:
             self.cluster.store.chance = 0.0
             self.cluster.store.crash_in = None
         for worker in WORKERS:
-            self.later(1.0, self.revive(worker))
+            self.revive_later(1.0, worker)
 
     async def converge(self) -> None:
         """In peace every job must end.

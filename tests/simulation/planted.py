@@ -1,0 +1,136 @@
+"""Bugs to be planted into the product: each a mistake that somebody could make. The simulation must find every one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from easyjobs.core import lifecycle
+from easyjobs.core.events import WorkerDied
+from easyjobs.core.job import Job
+from easyjobs.hub import judge as judging
+from easyjobs.hub.committer import Committer
+from easyjobs.hub.desk import Desk
+from easyjobs.hub.dispatcher import Dispatcher
+from easyjobs.hub.entries import Arrival, Entry, Word
+from easyjobs.stores import memory
+from easyjobs.stores.memory import MemoryStore
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def no_fence(patch: pytest.MonkeyPatch) -> None:
+    """Outcomes are taken from any attempt, as long as the job runs."""
+
+    def spoken(job: Job, attempt: int, token: str) -> Any:
+        return None if job.state == "running" else lifecycle.Ignored("stale")
+
+    patch.setattr(lifecycle, "_spoken", spoken)
+
+
+def acknowledged_before_the_commit(patch: pytest.MonkeyPatch) -> None:
+    """A submission is answered when it is taken in, not when it is durable."""
+    add = Committer.add
+
+    def early(self: Committer, entry: Entry) -> None:
+        if isinstance(entry, Arrival):
+            entry.done(entry)
+            entry.done = lambda arrival: None
+        add(self, entry)
+
+    patch.setattr(Committer, "add", early)
+
+
+def told_before_the_commit(patch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a job is told when its outcome arrives."""
+    outcomes = Desk._outcomes
+
+    def early(self: Desk, connection: Any, live: Any, said: Any) -> None:
+        for outcome in said:
+            job = self._roster.running.get(outcome.job)
+            if job is not None and outcome.end == "completed":
+                waiters = self._requests._announcer._waiters.pop(job.id, [])
+                told = memory.copy.copy(job)
+                told.state, told.result = "completed", bytes(outcome.result).decode()
+                for waiter in waiters:
+                    waiter(told)
+        outcomes(self, connection, live, said)
+
+    patch.setattr(Desk, "_outcomes", early)
+
+
+def lost_workers_keep_their_jobs(patch: pytest.MonkeyPatch) -> None:
+    """A lost session is forgotten, and its jobs with it."""
+    add = Committer.add
+
+    def deaf(self: Committer, entry: Entry) -> None:
+        if not (isinstance(entry, Word) and isinstance(entry.event, WorkerDied)):
+            add(self, entry)
+
+    patch.setattr(Committer, "add", deaf)
+
+
+def attempts_are_reused(patch: pytest.MonkeyPatch) -> None:
+    """A claim does not raise the attempt of a job that had one."""
+    claim = MemoryStore._claim
+
+    def reusing(self: MemoryStore, wanted: Any) -> Any:
+        claimed, emptied = claim(self, wanted)
+        for job in claimed:
+            if job.attempt > 1:
+                job.attempt -= 1
+        return claimed, emptied
+
+    patch.setattr(MemoryStore, "_claim", reusing)
+
+
+def limits_are_for_claims_only(patch: pytest.MonkeyPatch) -> None:
+    """The short way for new jobs forgets the task's concurrency."""
+
+    def takers(self: Dispatcher, lane: Any) -> list[Any]:
+        return [
+            live
+            for live in self._roster.sessions.values()
+            if lane in live.lanes and live.free > 0 and self.may_work(live) and self.ready.isdisjoint(live.lanes)
+        ]
+
+    patch.setattr(Dispatcher, "_takers", takers)
+
+
+def ends_can_be_undone(patch: pytest.MonkeyPatch) -> None:
+    """A cancel ends what has ended once more."""
+
+    def cancel(job: Job, event: Any, *rest: Any) -> Any:
+        return lifecycle.Step({"state": "cancelled", "finished_at": rest[0], "cancel": event.by})
+
+    patch.setitem(lifecycle._DECIDE, lifecycle.CancelRequested, cancel)
+    patch.setattr(lifecycle, "allowed", lambda source, target: True)
+
+
+def requeued_jobs_wake_nobody(patch: pytest.MonkeyPatch) -> None:
+    """A job that goes back to its queue is not put among the ready ones."""
+    applied = judging.Judge._word_applied
+
+    def forgetful(self: judging.Judge, word: Word, row: Job, decision: Any) -> None:
+        ready = set(self._dispatcher.ready)
+        applied(self, word, row, decision)
+        self._dispatcher.ready &= ready
+
+    patch.setattr(judging.Judge, "_word_applied", forgetful)
+
+
+PLANTS: dict[str, Plant] = {
+    plant.__name__: plant
+    for plant in (
+        no_fence,
+        acknowledged_before_the_commit,
+        told_before_the_commit,
+        lost_workers_keep_their_jobs,
+        attempts_are_reused,
+        limits_are_for_claims_only,
+        ends_can_be_undone,
+        requeued_jobs_wake_nobody,
+    )
+}

@@ -1,0 +1,73 @@
+"""The whole cluster under every fault, seed by seed; and the proof that the simulation finds what it is there for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from easyjobs.testing.loop import Stuck, VirtualLoop, run
+from tests.simulation.ledger import Violation
+from tests.simulation.planted import PLANTS
+from tests.simulation.story import Story
+
+IN_TEST = 200
+MOST = 500
+LAST = 40
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """What a dying cluster logs is of no interest here."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def tell(seed: int) -> int:
+    """Play one seed; its fingerprint.
+
+    :raises AssertionError: with what did not hold, the last events, and how to see it again.
+    """
+    stories: list[Story] = []
+    loops: list[VirtualLoop] = []
+
+    def main(loop: VirtualLoop) -> object:
+        loops.append(loop)
+        stories.append(Story(loop))
+        return stories[0].play()
+
+    try:
+        run(main, seed=seed, turns=200_000)  # type: ignore[arg-type]
+    except (Violation, Stuck) as failure:
+        events = "\n  ".join(stories[0].ledger.events[-LAST:])
+        raise AssertionError(
+            f"seed {seed}: {failure}\n  {events}\nagain: python -m tests.simulation {seed}"
+        ) from failure
+    return loops[0].fingerprint
+
+
+@pytest.mark.timeout(300)
+def test_every_promise_holds_under_every_fault(seeds: int) -> None:
+    """`--seeds n` plays more of them; every hundredth is played twice and must leave the same trace."""
+    for seed in range(seeds or IN_TEST):
+        trace = tell(seed)
+        if seed % 100 == 0:
+            assert tell(seed) == trace, f"seed {seed} does not repeat itself"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("bug", PLANTS)
+def test_a_planted_bug_is_found(
+    bug: str, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
+    PLANTS[bug](monkeypatch)
+    for seed in range(MOST):
+        try:
+            tell(seed)
+        except AssertionError as found:
+            record_property("seeds", seed + 1)
+            record_property("found", str(found).splitlines()[0])
+            return
+    pytest.fail(f"{bug} was not found in {MOST} seeds")
