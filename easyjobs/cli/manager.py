@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import logging
 import signal
 
 import click
 
 from easyjobs.cli.secret import read_secret, secret_option
+from easyjobs.errors import ConfigurationError
 
 OPEN_CONNECTIONS = 5
 """Seconds that requests under way get when the process is told to stop; the manager's own grace comes after it."""
@@ -38,7 +40,7 @@ def command(
     """Run a manager, until SIGTERM or Ctrl-C.
 
     All else is set by EASYJOBS_… variables. Without a secret one is made and printed, and only this machine may
-    connect.
+    connect; on an address that others reach it does not start.
     """
     import uvicorn
 
@@ -48,6 +50,10 @@ def command(
     manager = EasyJobsManager(
         read_secret(secret_file), store=store, prefix=prefix, open_docs=open_docs, stop_grace=stop_grace
     )
+    if manager.settings.server_secret is None and not _is_this_machine(host):
+        raise ConfigurationError(
+            f"--host {host} lets other machines in, and there is no secret: set EASYJOBS_SECRET or give --secret-file"
+        )
     server = uvicorn.Server(
         uvicorn.Config(
             application(manager.lifespan),
@@ -68,6 +74,14 @@ def command(
         server.run()
     if not server.started:
         raise SystemExit(1)
+
+
+def _is_this_machine(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _is_news(record: logging.LogRecord) -> bool:
