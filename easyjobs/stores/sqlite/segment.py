@@ -86,7 +86,6 @@ class Segment:
         self._touched: set[str] = set()
         self._noted: set[str] = set()
         self._logged: set[str] = set()
-        self._born_or_gone: set[str] = set()
 
     def add(self, write: Write) -> bool:
         """Take `write`; False, and nothing taken, when it must come after what is here already."""
@@ -127,7 +126,6 @@ class Segment:
         values.append(ready)
         self.inserted.append(job)
         self._touched.add(id)
-        self._born_or_gone.add(id)
         self.moves[job.queue, job.task, state] += 1
         return True
 
@@ -176,7 +174,6 @@ class Segment:
             return False
         self._deletes.append(job)
         self._touched.add(job.id)
-        self._born_or_gone.add(job.id)
         self.moves[job.queue, job.task, job.state] -= 1
         return True
 
@@ -195,8 +192,6 @@ class Segment:
         return True
 
     def _add_logs(self, write: AppendLogs) -> bool:
-        if write.id in self._born_or_gone:
-            return False
         self._logged.add(write.id)
         self._logs.append(write)
         return True

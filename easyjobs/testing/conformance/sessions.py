@@ -12,6 +12,7 @@ from easyjobs.core.changes import (
     PutTask,
     Renew,
     Stale,
+    Unit,
 )
 from easyjobs.core.signature import Parameter, Signature
 from easyjobs.core.task import Options, TaskSpec
@@ -91,6 +92,25 @@ class SessionCases(Cases):
         )
         assert verdicts == [Stale("session"), Applied(), Applied(), Applied(), Stale("session")]
         assert [job.id for job in await play.store.running()] == ["j1"]
+
+    @story
+    async def test_a_session_that_comes_later_in_the_commit_is_too_late(self, play: Play) -> None:
+        early = Insert(play.job("j1", state="running", session="s1", attempt=1, token="t"), epoch=1)
+        assert await play.commit(early, PutSession(play.session("s1"))) == [Stale("session"), Applied()]
+        assert await play.store.jobs(["j1"]) == {}
+
+    @story
+    async def test_a_session_of_a_unit_that_was_refused_was_never_there(self, play: Play) -> None:
+        def claimed(id: str) -> Insert:
+            return Insert(play.job(id, state="running", session="s1", attempt=1, token="t"), epoch=1)
+
+        await play.add(play.job("taken"))
+        refused = Unit([PutSession(play.session("s1")), claimed("j1"), Insert(play.job("taken"))])
+        first, second = (await play.store.commit([refused, Unit([claimed("j2")])])).verdicts
+        assert first == Stale("id", [await play.row("taken")])
+        assert second == Stale("session")
+        assert await play.store.sessions() == []
+        assert await play.store.totals() == {"queued": 1}
 
     @story
     async def test_tasks_are_kept_a_row_for_each_signature(self, play: Play) -> None:

@@ -8,6 +8,7 @@ from easyjobs.core.changes import (
     AppendLogs,
     Applied,
     Broken,
+    FlagCancel,
     Insert,
     NoteProgress,
     Stale,
@@ -59,6 +60,37 @@ class WholenessCases(Cases):
         for job in jobs:
             assert columns(await play.row(job.id), "state", "progress") == ("completed", "before")
             assert [line.text for line in await play.store.logs(job.id)] == ["before", "after"]
+
+    @story
+    async def test_words_about_a_job_that_is_not_there_yet_are_lost(self, play: Play) -> None:
+        await play.arrive(play.session())
+        claimed = [play.job(f"j{n}", state="running", session="s1", attempt=1, token="t") for n in range(2)]
+        verdicts = await play.commit(
+            NoteProgress("j0", 1, "too early"),
+            AppendLogs("j1", [(1, 1.0, "info", "too early")]),
+            *(Insert(job, 1) for job in claimed),
+        )
+        assert verdicts == [Applied()] * 4
+        assert [job.progress for job in await play.store.running()] == [None] * 2
+        assert await play.store.logs("j1") == []
+
+    @story
+    async def test_a_cancel_after_the_end_is_stale_and_one_before_it_counts(self, play: Play) -> None:
+        first, second = await play.start("j1"), await play.start("j2")
+        assert await play.commit(Update(first, {"state": "completed"}), FlagCancel("j1", 1, "ann")) == [
+            Applied(),
+            Stale("version", [await play.row("j1")]),
+        ]
+        assert await play.commit(FlagCancel("j2", 1, "ann"), Update(second, {"state": "retry"})) == [
+            Applied(),
+            Stale("cancel", [await play.row("j2")]),
+        ]
+
+    @story
+    async def test_progress_after_the_end_is_lost(self, play: Play) -> None:
+        job = await play.start("j1")
+        assert await play.commit(Update(job, {"state": "completed"}), NoteProgress("j1", 1, "late")) == [Applied()] * 2
+        assert (await play.row("j1")).progress is None
 
     @story
     async def test_a_unit_is_applied_wholly_or_not_at_all(self, play: Play) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from opening import add, job, opened
+from opening import add, commit, job, opened
 
-from easyjobs.core.changes import Insert, Unit
+from easyjobs.core.changes import AppendLogs, Delete, Insert, Unit, Update
+from easyjobs.core.job import Attempt
 from easyjobs.errors import StoreUnavailable
 from easyjobs.stores.base import Retention
 from easyjobs.stores.sqlite import SQLiteStore, reads
@@ -131,6 +132,19 @@ async def test_the_log_of_writes_does_not_grow_without_bound(tmp_path: Path) -> 
             await add(store, *(f"b{batch}j{n}" for n in range(200)))
         assert Path(f"{path}-wal").stat().st_size < 8 * 2**20
     assert not Path(f"{path}-wal").exists(), "closing tidies up"
+
+
+async def test_a_removed_job_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with opened(tmp_path / "jobs.db") as store:
+        jobs = [job("deleted"), job("pruned", state="failed", finished_at=1.0)]
+        past = Attempt("", 1, "w", 1.0, 2.0, "returned")
+        await commit(store, *(Insert(one) for one in jobs))
+        await commit(store, *(AppendLogs(one.id, [(1, 1.0, "info", "x")]) for one in jobs))
+        await commit(store, *(Update(one, {"priority": 1}, past=past) for one in jobs))
+        await commit(store, Delete((await store.jobs(["deleted"]))["deleted"]))
+        assert await store.prune(Retention(), 10) == 1
+        for table in ("jobs", "logs", "attempts"):
+            assert store._writer.connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
 
 
 async def test_pruning_takes_turns_with_commits_and_remembers_where_it_was(tmp_path: Path) -> None:
