@@ -109,14 +109,17 @@ class Committer:
         batch, keyed = self._take()
         groups = [batch, *([arrival] for arrival in keyed)]
         done = 0
+        orphans: list[Word] = []
         try:
             if self._in_doubt:
-                groups[0] = [*await self._recovery.look(), *batch]  # kept with the rest of the group if it fails
+                orphans = await self._recovery.look()
                 self._in_doubt = False
             for group in groups:
-                await self._process(group)
+                await self._process([*orphans, *group] if orphans else group)
+                orphans = []
                 done += 1
         except StoreError as error:
+            self._in_doubt = self._in_doubt or bool(orphans)  # they will be found again
             await self._survive([entry for group in groups[done:] for entry in group], error)
 
     def _take(self) -> tuple[list[Entry], list[Entry]]:

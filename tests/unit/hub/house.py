@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from easyjobs.core.changes import Claim, Committed, Insert, Renew, Unit
+from easyjobs.core.changes import Broken, Claim, Committed, Insert, Renew, Unit
 from easyjobs.core.job import Job
 from easyjobs.core.signature import Parameter, Signature
 from easyjobs.core.task import Options, TaskSpec
@@ -69,8 +69,8 @@ def spec(name: str = "add", queue: str = "q", signature: Signature = ANY, **opti
 class ShakyStore(MemoryStore):
     """A memory store whose next commits fail as `faults` says, first to last: "down" (nothing was written) or
     "unknown" (it was, but nobody is told); renewals of leases do not count. While `full`, whatever inserts a job finds
-    no room; while `down`, nothing works. While `gate` is shut, commits wait. All of it takes
-    a moment, a commit also after it is written.
+    no room; while `down`, nothing works. While `gate` is shut, commits wait. Units that it
+    `rejects` are broken. All of it takes a moment, a commit also after it is written.
     """
 
     def __init__(self, clock: VirtualClock) -> None:
@@ -79,6 +79,7 @@ class ShakyStore(MemoryStore):
         self.full = False
         self.down = False
         self.commits = 0
+        self.rejects: Callable[[Unit], bool] = lambda unit: False
         self.reading = MOMENT
         self.gate = asyncio.Event()
         self.gate.set()
@@ -86,13 +87,16 @@ class ShakyStore(MemoryStore):
     async def commit(self, units: Sequence[Unit], claim: Claim | None = None) -> Committed:
         await self.gate.wait()
         await asyncio.sleep(MOMENT)
+        refused = [i for i, unit in enumerate(units) if self.rejects(unit)]
         matters = claim is not None or any(not isinstance(write, Renew) for unit in units for write in unit.writes)
         fault = self.faults.pop(0) if self.faults and matters else None
         if self.down or fault == "down":
             raise StoreUnavailable("it does not answer")
         if self.full and any(isinstance(write, Insert) for unit in units for write in unit.writes):
             raise StoreFull("no space is left")
-        committed = await super().commit(units, claim)
+        committed = await super().commit([Unit([]) if i in refused else unit for i, unit in enumerate(units)], claim)
+        for i in refused:
+            committed.verdicts[i] = Broken("it cannot be written")
         self.commits += 1
         await asyncio.sleep(MOMENT)
         if fault == "unknown":

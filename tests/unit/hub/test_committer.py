@@ -15,6 +15,7 @@ from easyjobs.protocol.messages import (
     Await,
     Finished,
     Outcome,
+    Progress,
     Refusal,
     Result,
     Submit,
@@ -326,6 +327,36 @@ async def test_waiting_and_ending_go_on_through_a_store_that_fails_again_and_aga
         row = await house.row(id)
         assert (row.state, row.failures) == ("completed", 2)
     assert house.hub.admission.depth["q"] == 0
+
+
+@story
+async def test_what_is_left_over_of_a_failure_is_not_forgotten_on_a_full_disk(house: House) -> None:
+    await house.open()
+    worker = await house.open_worker()
+    house.store.faults = ["unknown"]
+    with pytest.raises(Unavailable):
+        await house.submit()
+    house.store.full = True
+    with pytest.raises(StorageFull):
+        await house.submit()
+    worker.finish((await worker.hear(Assign, within=5.0)).jobs[0])
+    assert (await worker.hear(Ack)).applied != []
+
+
+@story
+async def test_passing_words_are_dropped_before_they_fill_the_memory(house: House) -> None:
+    await house.open(inbox=100)
+    worker = await house.open_worker()
+    job = await house.submit()
+    a = await worker.begin()
+    house.store.gate.clear()
+    worker.say(*(Progress(a.job, 1, a.token, None, str(n)) for n in range(500)))
+    worker.finish(a, 1)
+    await house.settle(60.0)
+    assert len(house.hub.committer._inbox) < 120
+    house.store.gate.set()
+    assert (await worker.hear(Ack)).applied == [job.id]
+    assert house.hub.counters["dropped"] > 300
 
 
 # -- what is in one batch

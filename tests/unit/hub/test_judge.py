@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from house import House, held, spec, story
 
-from easyjobs.core.changes import LoseSession, Unit
+from easyjobs.core.changes import Claim, Committed, Delete, FlagCancel, Insert, LoseSession, Unit, Update
 from easyjobs.core.job import Job
 from easyjobs.errors import Conflict, Unprocessable
 from easyjobs.protocol.messages import (
@@ -26,6 +28,7 @@ from easyjobs.protocol.messages import (
     Submit,
     Withdraw,
 )
+from easyjobs.stores.memory import MemoryStore
 
 # -- cancel
 
@@ -516,6 +519,144 @@ async def test_a_session_that_the_store_has_lost_gets_no_job(house: House) -> No
     jobs = [house.job() for _ in range(2)]
     await house.hub.submit(jobs)
     assert await house.states() == {"queued": 2}
+
+
+# -- rows that somebody else has moved
+
+
+async def behind_its_back(house: House, id: str, **columns: Any) -> None:
+    """The row moves without this manager's knowledge, as where several share a store."""
+    await house.store.commit([Unit([Update(await house.row(id), columns)])])
+
+
+@story
+async def test_an_outcome_is_decided_anew_on_the_row_as_it_is(house: House) -> None:
+    await house.open()
+    worker = await house.open_worker()
+    job = await house.submit()
+    a = await worker.begin()
+    await behind_its_back(house, job.id, priority=9)
+    worker.finish(a, 1)
+    assert (await worker.hear(Ack)).applied == [job.id]
+    row = await house.row(job.id)
+    assert (row.state, row.priority) == ("completed", 9)
+    assert house.hub.counters["redecided"] == 1
+
+
+@story
+async def test_a_cancel_that_this_manager_did_not_see_counts(house: House) -> None:
+    await house.open()
+    worker = await house.open_worker()
+    job = await house.submit()
+    a = await worker.begin()
+    await house.store.commit([Unit([FlagCancel(job.id, 1, "another manager")])])
+    worker.fail(a)
+    assert (await worker.hear(Ack)).applied == [job.id]
+    row = await house.row(job.id)
+    assert (row.state, row.cancel) == ("cancelled", "another manager")
+
+
+@story
+async def test_an_outcome_of_a_job_that_was_ended_elsewhere_is_stale_and_its_slot_free(house: House) -> None:
+    await house.open()
+    worker = await house.open_worker()
+    job = await house.submit()
+    a = await worker.begin()
+    await behind_its_back(house, job.id, state="cancelled", token=None)
+    assert (await house.hub.cancel(job.id, "me")).state == "cancelled"
+    worker.finish(a)
+    assert (await worker.hear(Ack)).stale == [job.id]
+    assert house.hub.roster.running == {}
+
+
+@story
+async def test_an_outcome_of_a_job_that_is_gone_is_of_no_account(house: House) -> None:
+    await house.open()
+    worker = await house.open_worker()
+    job = await house.submit()
+    a = await worker.begin()
+    await house.store.commit([Unit([Delete(await house.row(job.id))])])
+    worker.finish(a)
+    assert (await worker.hear(Ack)).stale == [job.id]
+    assert house.hub.roster.running == {}
+
+
+@story
+async def test_a_job_that_moves_all_the_time_is_decided_alone_in_the_end(house: House) -> None:
+    await house.open()
+    worker = await house.worker(spec(), slots=2)
+    worker.keep_beating()
+    job, other = await house.submit(), await house.submit()
+    await house.settle()
+    commit, turn = house.store.commit, 0
+
+    async def restless(units: Sequence[Unit], claim: Claim | None = None) -> Committed:
+        nonlocal turn
+        if turn < 4 and any(isinstance(write, Update) for unit in units for write in unit.writes):
+            turn += 1
+            await MemoryStore.commit(house.store, [Unit([Update(await house.row(job.id), {"priority": turn})])])
+        return await commit(units, claim)
+
+    house.store.commit = restless  # type: ignore[method-assign]
+    for a in list(worker.held.values()):
+        worker.finish(a)
+    await house.settle(1.0)
+    assert await house.states() == {"completed": 2}
+    assert (await house.row(job.id)).priority == 4
+    assert (await house.row(other.id)).priority == 0
+
+
+# -- what the store cannot write
+
+
+def writes_state(state: str) -> Callable[[Unit], bool]:
+    return lambda unit: any(isinstance(w, Update) and w.columns.get("state") == state for w in unit.writes)
+
+
+@story
+async def test_a_result_that_cannot_be_stored_fails_its_job(house: House) -> None:
+    await house.open()
+    worker = await house.open_worker()
+    job = await house.submit()
+    house.store.rejects = writes_state("completed")
+    worker.finish(await worker.begin(), 1)
+    assert (await worker.hear(Ack)).applied == [job.id]
+    row = await house.row(job.id)
+    assert row.state == "failed"
+    assert "Unstorable" in (row.error or "")
+
+
+@story
+async def test_an_error_that_cannot_be_stored_fails_its_job_with_another(house: House) -> None:
+    await house.open()
+    worker = await house.open_worker()
+    job = await house.submit(retries=3)
+    house.store.rejects = writes_state("retry")
+    worker.fail(await worker.begin())
+    assert (await worker.hear(Ack)).applied == [job.id]
+    assert "Unstorable" in ((await house.row(job.id)).error or "")
+
+
+@story
+async def test_what_cannot_be_stored_in_any_way_is_given_up(house: House) -> None:
+    await house.open()
+    worker = await house.open_worker()
+    job = await house.submit()
+    house.store.rejects = lambda unit: any(isinstance(write, Update) for write in unit.writes)
+    worker.finish(await worker.begin(), 1)
+    assert (await worker.hear(Ack)).stale == [job.id]
+    assert (await house.hub.cancel(job.id, "me")).state == "running"
+
+
+@story
+async def test_a_job_that_cannot_be_stored_is_refused_alone(house: House) -> None:
+    await house.open(spec())
+    client = await house.client()
+    good, bad = house.job(), house.job(kwargs={"s": "bad"})
+    house.store.rejects = lambda unit: any(isinstance(w, Insert) and w.job.kwargs != "{}" for w in unit.writes)
+    client.say(Submit([good, bad]))
+    assert (await client.hear(Accepted)).ids == [good.id]
+    assert (await client.hear(Refusal)).status == 422
 
 
 @story
