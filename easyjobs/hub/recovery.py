@@ -34,8 +34,9 @@ class Recovery:
         lanes = await self._store.lanes()
         awaited = await self._store.jobs(self._announcer.awaited())
         for job in list(self._roster.running.values()):
-            if job.id not in running:
-                self._roster.released(job)
+            row = running.get(job.id)
+            if row is None or row.attempt != job.attempt:
+                self._roster.released(job)  # it ended, or went back and was handed out again, to nobody's knowledge
         self._announcer.load(counts)
         for job in awaited.values():
             if job.state in FINAL:
