@@ -215,6 +215,8 @@ async def test_a_manager_stops_when_what_arrived_is_committed(house: House) -> N
     assert house.hub.ready() == (False, "stopping")
     house.store.gate.set()
     await stopping
+    assert [ack.applied for ack in worker.heard_of(Ack)] == [[a.job]]
+    assert [accepted.ids for accepted in client.heard_of(Accepted)] == [[last.id]]
     assert house.hub.ready() == (False, "stopped")
     await house.hub.stop()
     await house.open()
