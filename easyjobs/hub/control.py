@@ -64,13 +64,7 @@ class Control:
             try:
                 jobs.append(self._admission.admit(submission, now))
             except Refused as why:
-                if len(submissions) > 1:
-                    raise type(why)(
-                        f"Job {index} of {len(submissions)}: {why.detail}",
-                        errors=[{**e, "loc": [index, *e.get("loc", [])]} for e in why.errors]
-                        or [{"loc": [index], "message": why.detail}],
-                    ) from None
-                raise
+                raise _placed(why, index, len(submissions)) from None
         return await self.store(jobs)
 
     async def store(self, jobs: list[Job]) -> list[Submitted]:
@@ -86,7 +80,10 @@ class Control:
         self._committer.add(Arrival(jobs, True, done))
         arrival = await answer
         if arrival.refused:
-            raise next(iter(arrival.refused.values()))
+            why = next(iter(arrival.refused.values()))
+            if arrival.blamed is None:
+                raise why
+            raise _placed(why, next(i for i, job in enumerate(jobs) if job.id == arrival.blamed), len(jobs))
         return [Submitted(arrival.instead.get(job.id, job), job.id not in arrival.instead) for job in jobs]
 
     async def _word(self, word: Word) -> tuple[Judgement, Job | None]:
@@ -181,3 +178,14 @@ class Control:
         live = self._roster.of_worker(name) if kind == "worker" else None
         if live is not None and live.voice is not None:
             live.voice.send(message)
+
+
+def _placed(why: Refused, index: int, count: int) -> Refused:
+    """`why`, which is about one job of `count`, with its place among them; a single job needs none."""
+    if count == 1:
+        return why
+    return type(why)(
+        f"Job {index} of {count}: {why.detail}",
+        errors=[{**e, "loc": [index, *e.get("loc", [])]} for e in why.errors]
+        or [{"loc": [index], "message": why.detail}],
+    )

@@ -19,7 +19,8 @@ class Arrival(msgspec.Struct):
     """Jobs that passed the door; `together`: all or none.
 
     `done` is called once, after the commit: each job is then stored, or `instead` has the one that its id, key or
-    uniqueness already belonged to, or `refused` says why not. `pending` counts the units that are not answered.
+    uniqueness already belonged to, or `refused` says why not, and `blamed` names the job for whose sake
+    all were refused. `pending` counts the units that are not answered.
     """
 
     jobs: list[Job]
@@ -27,6 +28,7 @@ class Arrival(msgspec.Struct):
     done: Callable[[Arrival], None]
     instead: dict[str, Job] = {}
     refused: dict[str, Refused] = {}
+    blamed: str | None = None
     pending: int = 0
 
     @property

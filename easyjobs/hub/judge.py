@@ -250,7 +250,8 @@ class Judge:
                 if repeats:
                     there[mark] = job
             elif _differs(job, theirs, why):
-                refusal = _taken(job, theirs, why)
+                if refusal is None:
+                    refusal, arrival.blamed = _taken(job, theirs, why), job.id
             elif theirs.id != job.id or not repeats:
                 arrival.instead[job.id] = theirs
         if refusal is None and len(rest) == len(jobs):
@@ -268,6 +269,7 @@ def _joined(arrival: Arrival, part: Arrival) -> None:
         arrival.instead[id] = part.instead.get(theirs.id, theirs)
     arrival.instead.update(part.instead)
     arrival.refused.update(part.refused)
+    arrival.blamed = arrival.blamed or part.blamed
     arrival.pending -= 1
     if arrival.pending == 0:
         arrival.done(arrival)
