@@ -68,6 +68,7 @@ class Line:
         self._unsaid = asyncio.Event()
         self._spoken = asyncio.Event()
         self._up = False
+        self._worried = False
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
@@ -132,6 +133,7 @@ class Line:
                 self.reason = str(error)
                 if tries == LOUD_AFTER:  # a manager that starts a moment later than its workers is no news
                     log.warning("%s: %s; trying again", self._name, error)
+                    self._worried = True
             else:
                 self.denied = None
                 code = await self._converse(link)
@@ -162,6 +164,7 @@ class Line:
         if self.reason != what:
             self.reason = what
             log.error("%s: %s", self._name, what)
+            self._worried = True
 
     # -- conversing
 
@@ -189,6 +192,7 @@ class Line:
             grave = closed.code >= 4000
             text = "%s: the manager ended the connection: %s" if grave else "%s: connection lost (%s); coming back"
             log.log(logging.ERROR if grave else logging.WARNING, text, self._name, closed)
+            self._worried = True
         return closed.code
 
     def _heard(self, frame: bytes) -> None:
@@ -196,6 +200,9 @@ class Line:
         if not self._up and self._peer.welcomed:
             self._up = self._welcomed = True
             self.reason = ""
+            # who read that it was gone must read that it is back, at whatever level their log begins
+            log.log(logging.WARNING if self._worried else logging.INFO, "%s is connected", self._name)
+            self._worried = False
             self._changed(True)
         self._deliver(orders)
         if (due := self._peer.timer()) is not None and due < self._due:

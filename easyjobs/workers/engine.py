@@ -177,9 +177,7 @@ class Engine:
 
     def _changed(self, up: bool) -> None:
         self.calls.line_changed(up)
-        if up:
-            log.info("worker %s is connected", self.name)
-        elif self.line.replaced:
+        if self.line.replaced:
             self.runner.withdraw(self._side.named())
             self._settled.set()
 
