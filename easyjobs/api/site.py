@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Final
 
 import msgspec
@@ -43,6 +44,10 @@ _HEADERS: Final = {
 def public_paths(*, open_docs: bool) -> frozenset[str]:
     """The paths that need no credential."""
     return HEALTH | LOGIN | (DOCS | {OPENAPI} if open_docs else frozenset())
+
+
+refused_socket: Final = ContextVar("refused_socket", default=False)
+"""Whether the socket that is being served was one of ours and was answered with a refusal."""
 
 
 class Site:
@@ -124,6 +129,7 @@ class Site:
                 return
             if isinstance(error, Unauthorized):
                 response.headers["WWW-Authenticate"] = self._gate.challenge()
+            refused_socket.set(True)
         elif isinstance(error, Unauthorized) and _is_browser(scope):
             response = RedirectResponse(login_url(scope["easyjobs.root"], scope["easyjobs.root"] + scope["path"]), 303)
         await response(scope, receive, _with_headers(send))

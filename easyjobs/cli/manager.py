@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import logging
 import signal
 
 import click
@@ -66,7 +65,6 @@ def command(
             timeout_graceful_shutdown=OPEN_CONNECTIONS,
         )
     )
-    logging.getLogger("uvicorn.error").addFilter(_is_news)
     # uvicorn raises the signal that stopped it once more at its end: to be told to stop is no failure
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
@@ -82,8 +80,3 @@ def _is_this_machine(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether to log it: uvicorn calls every socket that was answered with 401 an error, and each worker's first is."""
-    return record.msg != "ASGI callable returned without completing handshake."

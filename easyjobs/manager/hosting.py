@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute, Route
 
 from easyjobs import __version__
-from easyjobs.api.site import Place, Site
+from easyjobs.api.site import Place, Site, refused_socket
 
 
 def own_base() -> Callable[[], dict[str, Any]]:
@@ -46,6 +46,20 @@ def hurry_server(seconds: float) -> None:
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     if isinstance(server, uvicorn.Server) and server.config.timeout_graceful_shutdown is None:
         server.config.timeout_graceful_shutdown = max(1, int(seconds))
+
+
+def quiet_refusals() -> None:
+    """Keep uvicorn from logging as its own error that we refused a socket. May be called twice.
+
+    It does so for every socket that is answered with a status, and the first try of each worker is. Sockets of the host
+    are logged as ever.
+    """
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # uvicorn logs in the context in which the application was called
+    return record.msg != "ASGI callable returned without completing handshake." or not refused_socket.get()
 
 
 class OneLine(logging.Filter):

@@ -21,7 +21,7 @@ from easyjobs.hub.hub import Hub
 from easyjobs.hub.settings import HubSettings
 from easyjobs.ids import Ids
 from easyjobs.manager.embedded import connect
-from easyjobs.manager.hosting import hurry_server, log_in_one_line, own_base, take_place
+from easyjobs.manager.hosting import hurry_server, log_in_one_line, own_base, quiet_refusals, take_place
 from easyjobs.protocol.messages import Limits
 from easyjobs.settings import ManagerSettings, manager_settings
 from easyjobs.stores import open_store
@@ -176,6 +176,7 @@ class EasyJobsManager:
             log_in_one_line(error)
             raise
         self._hub = hub
+        quiet_refusals()
         hurry_server(min(SERVER_SHARE, self.settings.stop_grace / 3))
         await self._start_worker()
         if len(self._secret) < SHORT_SECRET:
