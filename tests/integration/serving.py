@@ -95,7 +95,9 @@ async def until(true: Any, seconds: float = 10.0) -> Any:
 async def on_a_socket(app: FastAPI, **config: Any) -> AsyncIterator[str]:
     """The application on a real port of this machine; "host:port"."""
     server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", timeout_graceful_shutdown=3, **config)
+        uvicorn.Config(
+            app, **{"host": "127.0.0.1", "port": 0, "log_level": "critical", "timeout_graceful_shutdown": 3, **config}
+        )
     )
     serving = asyncio.get_running_loop().create_task(server.serve())
     await until(lambda: server.started or serving.done())
