@@ -186,9 +186,9 @@ def main() -> int:
             if (report["modules"], report["lines"]) != expected():
                 print(f"The report is wrong: it should count {expected()} modules and lines.", file=sys.stderr)
                 return 1
-        print(f"\n  Look around: {cluster.url}/docs   (log in with the secret {cluster.secret})")
-        print(f"  curl -H 'Authorization: Bearer {cluster.secret}' {cluster.url}/api/jobs?limit=3")
         if not once:
+            print(f"\n  Look around: {cluster.url}/docs   (log in with the secret {cluster.secret})")
+            print(f"  curl -H 'Authorization: Bearer {cluster.secret}' '{cluster.url}/api/jobs?limit=3'")
             print("\n  Ctrl-C ends it.", flush=True)
             while True:
                 cluster.check()
