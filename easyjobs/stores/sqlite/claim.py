@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
+from collections.abc import Iterator
 from sqlite3 import Connection
 from typing import Any, Final, NamedTuple
 
@@ -24,7 +26,7 @@ _STATE, _PRIORITY, _SEQ = 3, 4, 8
 # INDEXED BY: a plan that is not this one must be an error, not a slow surprise among many finished rows
 _READY: Final = (
     " FROM jobs INDEXED BY jobs_ready WHERE ready = 1 AND queue = ? AND task = ? AND signature = ?"
-    " ORDER BY priority DESC, seq LIMIT ?"
+    " ORDER BY priority DESC, seq LIMIT ? OFFSET ?"
 )
 _USED: Final = "SELECT count(*) FROM jobs INDEXED BY jobs_running WHERE state = 'running' AND holds = ?"
 
@@ -37,6 +39,14 @@ class Candidate(NamedTuple):
     lane: Lane
 
 
+class Choice(NamedTuple):
+    """What a claim takes: who gets what, the rows of `_KEPT` by seq, the lanes with nothing ready left."""
+
+    pairs: list[tuple[Candidate, Offer]]
+    rows: dict[int, Any]
+    emptied: list[Lane]
+
+
 def claim_jobs(
     connection: Connection, sessions: Sessions, claim: Claim, now: float
 ) -> tuple[list[Job], list[Lane], Counter[Key]]:
@@ -45,39 +55,55 @@ def claim_jobs(
     lanes = sorted(set().union(*(offer.lanes for offer in offers)))
     if not lanes:
         return [], [], Counter()
-    capacity = {lane: claim.capacity[lane] for lane in lanes if lane in claim.capacity}
-    counters = {lane: counter for lane, (counter, _) in capacity.items()}
+    counters = {lane: claim.capacity[lane][0] for lane in lanes if lane in claim.capacity}
     used = {counter: connection.execute(_USED, (counter,)).fetchone()[0] for counter in set(counters.values())}
-    room = {lane: max(0, most - used[counter]) for lane, (counter, most) in capacity.items()}
-    total = sum(offer.slots for offer in offers)
-    # one more than can be taken: so that a lane in which nothing is left is known as such
-    limits = {lane: min(total, room.get(lane, total)) + 1 for lane in lanes}
-    rows: dict[int, Any]
-    if len(lanes) == 1:
-        (lane,) = lanes
-        rows = {row[_SEQ]: row for row in fetch(connection, f"SELECT {_KEPT}{_READY}", (*lane, limits[lane]))}
-        candidates = [Candidate(-row[_PRIORITY], seq, lane) for seq, row in rows.items()]
-        pairs = place(candidates, offers, room, counters)
-    else:
-        candidates = sorted(candidate for lane in lanes for candidate in _candidates(connection, lane, limits[lane]))
-        pairs = place(candidates, offers, room, counters)
-        rows = _rows(connection, [candidate.seq for candidate, _ in pairs])
-    left = Counter(candidate.lane for candidate in candidates)
+    room = {lane: max(0, claim.capacity[lane][1] - used[counter]) for lane, counter in counters.items()}
+    choose = _choose_of_one if len(lanes) == 1 else _choose_of_many
+    chosen = choose(connection, lanes, offers, room, counters)
     claimed: list[Job] = []
     moves: Counter[Key] = Counter()
     values: list[Any] = []
-    for (candidate, offer), token in zip(pairs, claim.tokens[: len(pairs)], strict=True):
+    for (candidate, offer), token in zip(chosen.pairs, claim.tokens[: len(chosen.pairs)], strict=True):
         lane = candidate.lane
-        row = rows[candidate.seq]
+        row = chosen.rows[candidate.seq]
         holds = counters.get(lane)
         claimed.append(_begun(row, lane, offer, token, now, holds))
         values += (token, offer.session, offer.worker, holds, candidate.seq)
-        left[lane] -= 1
         moves[lane.queue, lane.task, row[_STATE]] -= 1
         moves[lane.queue, lane.task, RUNNING] += 1
     for size, part in texts.slices(values, 5):
         connection.execute(texts.begin_attempts(size), (now, *part))
-    return claimed, [lane for lane in lanes if not left[lane]], moves
+    return claimed, chosen.emptied, moves
+
+
+def _limit(lane: Lane, offers: list[Offer], room: dict[Lane, int]) -> int:
+    """How many jobs of a lane to look at: one more than can be taken, to know whether that leaves nothing."""
+    total = sum(offer.slots for offer in offers)
+    return min(total, room.get(lane, total)) + 1
+
+
+def _choose_of_one(
+    connection: Connection, lanes: list[Lane], offers: list[Offer], room: dict[Lane, int], counters: dict[Lane, str]
+) -> Choice:
+    """The usual case: whole rows at once."""
+    (lane,) = lanes
+    parameters = (*lane, _limit(lane, offers, room), 0)
+    rows = {row[_SEQ]: row for row in fetch(connection, f"SELECT {_KEPT}{_READY}", parameters)}
+    pairs = place([Candidate(-row[_PRIORITY], seq, lane) for seq, row in rows.items()], offers, room, counters)
+    return Choice(pairs, rows, lanes if len(pairs) == len(rows) else [])
+
+
+def _choose_of_many(
+    connection: Connection, lanes: list[Lane], offers: list[Offer], room: dict[Lane, int], counters: dict[Lane, str]
+) -> Choice:
+    """Of the lanes only as much as the merge comes to see, by the index alone; then the rows of what is taken."""
+    seen: Counter[Lane] = Counter()
+    step = sum(offer.slots for offer in offers) // len(lanes) + 4
+    ready = {lane: _ready(connection, lane, _limit(lane, offers, room), step, seen) for lane in lanes}
+    pairs = place(heapq.merge(*ready.values()), offers, room, counters)
+    taken = Counter(candidate.lane for candidate, _ in pairs)
+    emptied = [lane for lane in lanes if seen[lane] == taken[lane] and next(ready[lane], None) is None]
+    return Choice(pairs, _rows(connection, [candidate.seq for candidate, _ in pairs]), emptied)
 
 
 def _begun(row: Any, lane: Lane, offer: Offer, token: str, now: float, holds: str | None) -> Job:
@@ -103,9 +129,19 @@ def _begun(row: Any, lane: Lane, offer: Offer, token: str, now: float, holds: st
     return Job(*values)
 
 
-def _candidates(connection: Connection, lane: Lane, limit: int) -> list[Candidate]:
-    rows = connection.execute(f"SELECT -priority, seq{_READY}", (*lane, limit)).fetchall()
-    return [Candidate(behind, seq, lane) for behind, seq in rows]
+def _ready(connection: Connection, lane: Lane, limit: int, step: int, seen: Counter[Lane]) -> Iterator[Candidate]:
+    """Up to `limit` ready jobs of a lane in order of urgency, read in growing steps; counts in `seen` what it gave."""
+    start = 0
+    while start < limit:
+        step = min(step, limit - start)
+        rows = connection.execute(f"SELECT -priority, seq{_READY}", (*lane, step, start)).fetchall()
+        for behind, seq in rows:
+            seen[lane] += 1
+            yield Candidate(behind, seq, lane)
+        if len(rows) < step:
+            return
+        start += step
+        step *= 4
 
 
 def _rows(connection: Connection, seqs: list[int]) -> dict[int, Any]:

@@ -13,6 +13,7 @@ from easyjobs.errors import StoreCorrupt, StoreUnavailable
 
 APPLICATION: Final = 0x656A6F62  # marks the file as a store of easyjobs; 0001_jobs.sql sets it
 WRITER_CACHE_KIB: Final = 12_000
+CHECKPOINT_PAGES: Final = 2_000  # 8 MB of log; fewer stall commits more often, more stall them longer
 
 
 class FileLock:
@@ -84,6 +85,7 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     """Make the connection's settings, and look through the file for damage."""
     connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StoreUnavailable(f"The file system of {path} does not allow SQLite's write-ahead log.")
