@@ -149,7 +149,7 @@ def fill(file: Path, rows: int) -> None:
     )
     db.executemany(
         "INSERT INTO jobs(id, queue, task, signature, args, kwargs, state, created_at, run_at, started_at, finished_at,"
-        ' result, attempt, version, priority, max_attempts) VALUES (?,?,?,?,?,?,?,?,?,?,?,\'{"n":1,"ok":true}\',1,2,0,2)',
+        " result, attempt, version, priority, max_attempts) VALUES (?,?,?,?,?,?,?,?,?,?,?,'true',1,2,0,2)",
         values,
     )
     db.commit()
