@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random as _random
+import re
 import time as _time
 
 
@@ -44,7 +45,7 @@ class Ids:
 
 def is_job_id(text: str) -> bool:
     """Whether `text` is a UUID in its one canonical spelling: 36 characters, lower case."""
-    if len(text) != 36 or text[8] != "-" or text[13] != "-" or text[18] != "-" or text[23] != "-":
-        return False
-    digits = text.replace("-", "")
-    return len(digits) == 32 and digits.strip("0123456789abcdef") == ""
+    return _canonical(text) is not None
+
+
+_canonical = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z").match

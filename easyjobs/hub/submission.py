@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 
 import msgspec
 
@@ -13,9 +12,8 @@ from easyjobs.errors import TooMany, Unprocessable
 from easyjobs.hub.arguments import parse
 from easyjobs.hub.catalog import Catalog, Entry
 from easyjobs.hub.settings import HubSettings
+from easyjobs.ids import is_job_id
 from easyjobs.protocol.messages import Submission
-
-_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z").match
 
 LATEST = 253_402_300_799.0  # the end of the year 9999, which is as far as RFC 3339 goes
 LONGEST_KEY = 255
@@ -38,7 +36,7 @@ class Admission:
             value outside its range. TooMany: the queue is full.
         """
         entry = self._catalog.find(s.queue, s.task)
-        if _uuid(s.id) is None:
+        if not is_job_id(s.id):
             raise _refuse("id", "must be a UUID, in lower case")
         if self.depth.get(s.queue, 0) >= self._settings.queue_depth:
             raise TooMany(f"Queue {s.queue!r} holds {self._settings.queue_depth} jobs, which is its limit.")
@@ -101,7 +99,7 @@ class Admission:
                 raise _refuse("key", f"must be 1 to {LONGEST_KEY} printable characters")
             job.key = s.key
             job.body = _hash(job.queue, job.task, *_canonical(job.args, job.kwargs))
-        if s.parent is not None and _uuid(s.parent) is None:
+        if s.parent is not None and not is_job_id(s.parent):
             raise _refuse("parent", "must be the id of a job")
 
     def _unique_key(self, entry: Entry, args: bytes, kwargs: bytes) -> str:
