@@ -10,12 +10,13 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from easyjobs.core.job import Attempt, Job, Lane, Session
+from easyjobs.core.job import Attempt, Edge, Job, Lane, Session
+from easyjobs.core.schedule import Schedule
 from easyjobs.core.task import TaskSpec
 
 
 class Insert(msgspec.Struct):
-    """A new job. Guards: its `id`, its `key` and its `unique_key` are free.
+    """A new job. Guards: its `id`, its `key`, its `unique_key` and the `tick` of its schedule are free.
 
     A job in state `running` comes already claimed; its session must be live and of `epoch`.
     """
@@ -69,6 +70,45 @@ class AppendLogs(msgspec.Struct):
     lines: list[tuple[int, float, str, str]]
 
 
+class AddEdge(msgspec.Struct):
+    """A job waits for another. The follower's `deps_left` is its inserter's business.
+
+    Without `join` the prerequisite is inserted in the same unit, its `followers` counted already. With `join` it was
+    there before: its `followers` and its version rise, so that an end decided without this edge is stale.
+    Guard (`ended`): it is there and not final.
+    """
+
+    edge: Edge
+    join: bool = False
+
+
+class Release(msgspec.Struct):
+    """The prerequisite `id` has completed: every edge from it that was not counted yet is counted, once.
+
+    Each such follower's `deps_left` falls by one and its version rises by one; a `waiting` one that reaches 0 becomes
+    `queued` (ready if its `run_at` has come) and is among `Committed.released`.
+    """
+
+    id: str
+
+
+class PutSchedule(msgspec.Struct):
+    """Insert a schedule (`was` None) or replace it. Guard: there is none, or it has version `was`.
+
+    The row gets version 1, or `was` + 1, whatever `schedule.version` says.
+    """
+
+    schedule: Schedule
+    was: int | None = None
+
+
+class DropSchedule(msgspec.Struct):
+    """Remove a schedule; its jobs stay. Guard: it has version `was`."""
+
+    id: str
+    was: int
+
+
 class PutSession(msgspec.Struct):
     """Insert a session, or welcome it again. Guard: it is new, or live with `epoch - 1`."""
 
@@ -98,13 +138,17 @@ class PutTask(msgspec.Struct):
     seen_at: float
 
 
+PauseKind = Literal["queue", "task", "worker", "workers", "schedule"]
+
+
 class PutPause(msgspec.Struct):
-    """Stop giving out jobs of a `queue`, a `task` ("queue:name") or a `worker` (its worker_id).
+    """Stop giving out jobs of a `queue`, a `task` ("queue:name") or a `worker` (its worker_id); of all `workers` (name
+    "all"); or stop a `schedule` (its id).
 
     May be repeated: the first, with its `by` and `at`, stands.
     """
 
-    kind: Literal["queue", "task", "worker"]
+    kind: PauseKind
     name: str
     by: str
     at: float
@@ -113,7 +157,7 @@ class PutPause(msgspec.Struct):
 class DropPause(msgspec.Struct):
     """Undo `PutPause`. May be repeated."""
 
-    kind: Literal["queue", "task", "worker"]
+    kind: PauseKind
     name: str
 
 
@@ -130,6 +174,10 @@ Write: TypeAlias = (
     | PutTask
     | PutPause
     | DropPause
+    | AddEdge
+    | Release
+    | PutSchedule
+    | DropSchedule
 )
 
 
@@ -143,13 +191,14 @@ class Applied(msgspec.Struct, frozen=True):
     """The unit is durable."""
 
 
-Why: TypeAlias = Literal["id", "key", "unique", "version", "cancel", "session"]
+Why: TypeAlias = Literal["id", "key", "unique", "tick", "version", "cancel", "session", "ended", "schedule"]
 
 
 class Stale(msgspec.Struct):
     """The unit changed nothing. `why` names the guard that failed; `jobs` are the rows as they are without it.
 
-    `id`, `key`, `unique`: the job that is there already. `version`, `cancel`: the job, or none when it is gone.
+    `id`, `key`, `unique`, `tick`: the job that is there already. `ended`: the prerequisite, or none when it is gone.
+    `schedule`: none; read it again. `version`, `cancel`: the job, or none when it is gone.
     `session`: it is not live or of another epoch.
     """
 
@@ -192,9 +241,11 @@ class Claim(msgspec.Struct):
 
 class Committed(msgspec.Struct):
     """The answer to a commit: a verdict for each unit in order, the jobs that were claimed, in order of urgency, with
-    their new rows, and the lanes in which nothing is ready any more.
+    their new rows, the lanes in which nothing is ready any more, and the followers that were queued, as they were when the
+    last unit was applied.
     """
 
     verdicts: list[Verdict]
     claimed: list[Job] = []
     emptied: list[Lane] = []
+    released: list[Job] = []

@@ -21,6 +21,12 @@ class Lane(NamedTuple):
     signature: str
 
 
+Relation = Literal["call", "before", "after", "failure"]
+"""Why a job's parent made it: by calling it, because it must end first (`run_before`), because it follows
+(`run_after`), or because it looks after a failure (`on_failure`).
+"""
+
+
 class Job(msgspec.Struct):
     """One call of a task. A store may rely on this order of fields for its columns.
 
@@ -62,6 +68,12 @@ class Job(msgspec.Struct):
     body: str | None = None  # hash of what came with the key
     unique_key: str | None = None  # at most one job that is not final has it
     holds: str | None = None  # name of the counter charged while it runs
+    relation: Relation | None = None  # to its parent
+    deps_left: int = 0  # prerequisites that have not completed; the store counts them down
+    followers: int = 0  # edges that begin here: when it ends, somebody waits for that
+    schedule: str | None = None  # id of the schedule that made it
+    tick: float | None = None  # the nominal time it was made for; no two jobs of a schedule have the same
+    crashed_at: str | None = None  # JSON list of the times of its crashes, as far as they count
 
     @property
     def lane(self) -> Lane:
@@ -87,6 +99,14 @@ class Attempt(msgspec.Struct):
     finished_at: float | None
     end: AttemptEnd | None
     error: str | None = None
+
+
+class Edge(msgspec.Struct, frozen=True):
+    """`follower` waits for `prerequisite`. `bad` is what becomes of the follower when that does not complete."""
+
+    prerequisite: str
+    follower: str
+    bad: Literal["fail", "skip"] = "fail"
 
 
 class LogLine(msgspec.Struct):

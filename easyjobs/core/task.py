@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from easyjobs.core.job import Lane
+from easyjobs.core.schedule import Rule
 from easyjobs.core.signature import Signature
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
@@ -37,6 +38,17 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     priority: int = 0
     concurrency: int | None = None  # jobs of the task that may run at once, over all workers
     unique: bool | tuple[str, ...] = False
+    run_before: tuple[str, ...] = ()  # tasks that must complete first: "task", or "queue:task" of another queue
+    run_after: tuple[str, ...] = ()  # tasks that get its result
+    on_failure: str | None = None  # task that gets its failure
+    max_memory: int | None = None  # bytes of a child process, with all that it starts
+
+
+class DefaultArgs(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The arguments of a job that nobody gave any: of a tick, of a prerequisite. JSON text, as the author wrote them."""
+
+    args: str = "[]"
+    kwargs: str = "{}"
 
 
 class TaskSpec(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -47,7 +59,9 @@ class TaskSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     signature: Signature
     options: Options = Options()
     doc: str = ""
-    kind: Literal["async", "thread"] = "async"
+    kind: Literal["async", "thread", "process", "script"] = "async"
+    default_args: DefaultArgs | None = None
+    schedule: Rule | None = None
     meta: dict[str, Any] = {}
 
     @property

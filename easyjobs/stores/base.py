@@ -12,12 +12,13 @@ from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from easyjobs.core.changes import Claim, Committed, Unit
-from easyjobs.core.job import Attempt, Job, Lane, LogLine, Session
+from easyjobs.core.changes import Claim, Committed, PauseKind, Unit
+from easyjobs.core.job import Attempt, Edge, Job, Lane, LogLine, Session
+from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import State
 from easyjobs.core.task import TaskSpec
 
-SETTABLE: Final[frozenset[str]] = frozenset(Job.__struct_fields__) - {"id", "seq", "version", "key", "unique_key"}
+SETTABLE: Final[frozenset[str]] = frozenset(Job.__struct_fields__) - {"id", "seq", "version", "key", "unique_key", "followers", "schedule", "tick"}
 """The columns that an `Update` may set; a unit that sets another is `Broken`."""
 
 
@@ -34,6 +35,7 @@ class JobQuery(msgspec.Struct, frozen=True):
     worker: str | None = None
     run: str | None = None
     parent: str | None = None
+    schedule: str | None = None
     text: str | None = None
     since: float | None = None
     until: float | None = None
@@ -50,6 +52,7 @@ class JobQuery(msgspec.Struct, frozen=True):
             and (self.worker is None or job.worker == self.worker)
             and (self.run is None or job.run == self.run)
             and (self.parent is None or job.parent == self.parent)
+            and (self.schedule is None or job.schedule == self.schedule)
             and (self.text is None or any(self.text in text for text in texts))
             and (self.since is None or job.created_at >= self.since)
             and (self.until is None or job.created_at < self.until)
@@ -76,7 +79,7 @@ class Count(NamedTuple):
 class Pause(msgspec.Struct, frozen=True):
     """What is paused, by whom, since when."""
 
-    kind: Literal["queue", "task", "worker"]
+    kind: PauseKind
     name: str
     by: str
     at: float
@@ -126,7 +129,7 @@ class Store(Protocol):
 
         Units apply in order, each seeing what those before it wrote; a stale one changes nothing and harms no other.
         Once a unit is applied, the `seq` of each job it inserted is set on the caller's object; nothing else of the
-        caller's is changed or kept. Guards are tried in this order: id, key, unique, session; version, cancel.
+        caller's is changed or kept. Guards are tried in this order: id, key, unique, tick, session; version, cancel.
         The claim takes ready jobs (`queued` or `retry`, run_at come) of the offers' lanes, most urgent first
         (`placement.urgency`), gives them to offers as `placement.place` says, within its `capacity` counters, and
         moves each to `running`: attempt + 1, version + 1, started_at now, its token, session and worker, progress
@@ -166,6 +169,18 @@ class Store(Protocol):
 
     async def logs(self, id: str, after: int = 0, limit: int = 1000) -> list[LogLine]:
         """Lines of a job with `n` > `after`, oldest first."""
+
+    async def followers(self, ids: Sequence[str]) -> dict[str, list[tuple[Edge, Job]]]:
+        """For each of `ids` for which any job waits: the edges that are not counted yet, with the waiting jobs."""
+
+    async def edges(self, ids: Sequence[str]) -> list[Edge]:
+        """All edges that end at one of `ids`, counted or not: what these jobs waited, or wait, for; by follower."""
+
+    async def live_of(self, schedules: Sequence[str]) -> dict[str, list[Job]]:
+        """The jobs of these schedules that have not ended, oldest first; only schedules that have any."""
+
+    async def schedules(self) -> list[Schedule]:
+        """All schedules, by id."""
 
     async def sessions(self, lost_since: float | None = None) -> list[Session]:
         """The live sessions, and, if asked, those that were lost at `lost_since` or later; by id."""
