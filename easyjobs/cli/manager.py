@@ -8,6 +8,7 @@ import signal
 
 import click
 
+from easyjobs.cli.collector import spare_the_collector
 from easyjobs.cli.secret import read_secret, secret_option
 from easyjobs.errors import ConfigurationError
 
@@ -68,6 +69,7 @@ def command(
     # uvicorn raises the signal that stopped it once more at its end: to be told to stop is no failure
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    spare_the_collector()
     with contextlib.suppress(SystemExit):  # with which uvicorn ends where it could not start, by codes of its own
         server.run()
     if not server.started:

@@ -15,6 +15,7 @@ from types import ModuleType
 
 import click
 
+from easyjobs.cli.collector import spare_the_collector
 from easyjobs.cli.secret import read_secret, secret_option
 from easyjobs.errors import ConfigurationError
 from easyjobs.workers.worker import EasyJobsWorker
@@ -54,6 +55,7 @@ def command(
     }
     with _environment(given):
         worker = find_worker(target)
+    spare_the_collector()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(worker.run())
 

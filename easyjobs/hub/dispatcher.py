@@ -79,13 +79,16 @@ class Dispatcher:
         short = not self.stopped and not self.pauses and all(job.priority == jobs[0].priority for job in jobs)
         takers: dict[Lane, list[Live]] = {}
         waiting: set[Lane] = set()
+        if not short or not any(live.free > 0 for live in self._roster.sessions.values()):
+            self.ready.update({Lane(job.queue, job.task, job.signature) for job in jobs if job.run_at <= now})
+            return epochs
         for job in jobs:
             if job.run_at > now:
                 continue
             lane = Lane(job.queue, job.task, job.signature)
             able = takers.get(lane)
             if able is None:
-                able = takers[lane] = self._takers(lane) if short else []
+                able = takers[lane] = self._takers(lane)
             best = able[0] if len(able) == 1 else max(able, key=_free(promised)) if able else None
             if best is None or best.free - promised.get(best.row.id, 0) <= 0 or job.key or job.unique_key:
                 waiting.add(lane)

@@ -33,7 +33,7 @@ from easyjobs.wire.line import Line
 MOST_JOBS: Final = 8_000
 MOST_BYTES: Final = 8 * 1024 * 1024
 PART_JOBS: Final = 1_000
-PART_BYTES: Final = 512 * 1024
+PART_BYTES: Final = 1024 * 1024
 MOST_EARLY: Final = 10_000
 
 
@@ -80,6 +80,7 @@ class Calls:
         self._early: dict[str, Ended] = {}
         self._jobs = 0
         self._bytes = 0
+        self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._closed = False
         self._giving_up: asyncio.TimerHandle | None = None
@@ -88,19 +89,31 @@ class Calls:
 
     async def submit(self, calls: Sequence[Call], *, together: bool = False) -> list[JobHandle[Any]]:
         """As `Caller.submit`."""
-        submissions = [self._submission(call) for call in calls]
-        handles: list[JobHandle[Any]] = []
-        refused: Refused | None = None
-        for jobs, size in self._in_parts(submissions, together):
-            part = await self._answered(jobs, size, together)
-            refused = refused or part.refused
-            stand_ins = part.stand_ins
-            for job in jobs:
-                id = stand_ins.get(job.id, job.id) if stand_ins else job.id
-                handles.append(JobHandle(self._owner, id, job.queue, job.task))
-        if refused is not None:
-            raise refused
-        return handles
+        sent: list[tuple[Part, list[Submission]]] = []
+        try:
+            if len(calls) == 1:
+                job = self._submission(calls[0])
+                sent.append((await self._send([job], size_of_submission(job), together), [job]))
+            else:
+                async with self._turn:
+                    submissions = await self._submissions(calls)
+                    for jobs, size in self._in_parts(submissions, together):
+                        sent.append((await self._send(jobs, size, together), jobs))
+                        await asyncio.sleep(0)  # it travels and is stored while the next one is made ready
+            for part, _ in sent:
+                await part.answered
+        except BaseException:
+            for part, jobs in sent:
+                self._abandon(part, jobs)
+            raise
+        for part, _ in sent:
+            if part.refused is not None:
+                raise part.refused
+        return [
+            JobHandle(self._owner, part.stand_ins.get(job.id, job.id), job.queue, job.task)
+            for part, jobs in sent
+            for job in jobs
+        ]
 
     async def result(self, id: str, timeout: float | None = None) -> Any:
         """As `Caller.result`. While it waits inside a job, that job's slot is free for others."""
@@ -216,11 +229,17 @@ class Calls:
             call.wait,
         )
 
+    async def _submissions(self, calls: Sequence[Call]) -> list[Submission]:
+        """All calls are judged here before the first of them is sent."""
+        submissions: list[Submission] = []
+        for start in range(0, len(calls), PART_JOBS):
+            if start:
+                await asyncio.sleep(0)
+            submissions += [self._submission(call) for call in calls[start : start + PART_JOBS]]
+        return submissions
+
     def _in_parts(self, jobs: list[Submission], together: bool) -> Iterator[tuple[list[Submission], int]]:
         """Parts that are answered one by one, each well below the limit of a frame."""
-        if len(jobs) == 1:
-            yield jobs, size_of_submission(jobs[0])
-            return
         part: list[Submission] = []
         used = 0
         most = self._peer.limits.frame - 1024 if together else PART_BYTES
@@ -236,7 +255,8 @@ class Calls:
         if part:
             yield part, used
 
-    async def _answered(self, jobs: list[Submission], size: int, together: bool) -> Part:
+    async def _send(self, jobs: list[Submission], size: int, together: bool) -> Part:
+        """Hand jobs to the line as soon as there is room for them there."""
         await self._reach()
         while self._jobs and (self._jobs + len(jobs) > MOST_JOBS or self._bytes + size > MOST_BYTES):
             self._changed.clear()
@@ -252,16 +272,17 @@ class Calls:
         else:
             self._peer.submit(jobs)
         self._wake()
-        try:
-            await part.answered
-        except asyncio.CancelledError:
-            for job in jobs:
-                if self._parts.pop(job.id, None) is not None:
-                    self._peer.forget(job.id)
-                    self._answer(part)
-            self._wake()
-            raise
         return part
+
+    def _abandon(self, part: Part, jobs: list[Submission]) -> None:
+        """Nobody waits for the answer any more."""
+        if not part.answered.cancel() and not part.answered.cancelled():
+            part.answered.exception()  # it was raised already for another part: asyncio need not complain
+        for job in jobs:
+            if self._parts.pop(job.id, None) is not None:
+                self._peer.forget(job.id)
+                self._answer(part)
+        self._wake()
 
     def _accepted(self, message: Accepted) -> None:
         parts = self._parts
