@@ -29,21 +29,26 @@ class SystemClock:
 
 
 class SteadyClock:
-    """Dates that never go backward and never jump: what the wall said once plus what the monotonic clock added.
+    """Dates that never go backward: what the wall said once plus what the monotonic clock added.
 
-    `settle()` takes the wall's word again if it is ahead; call it now and then so that a machine that slept catches up.
+    About once a second it looks at the wall again and follows it where that is ahead: a machine that slept, or whose
+    date was wrong, catches up. A wall that was set back is not followed; it is waited for.
     """
+
+    LOOK = 1.0
+    """Seconds between two looks, and how far the wall must be ahead to be followed: less is only its being slewed."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._offset = clock.wall() - clock.monotonic()
+        self._next_look = clock.monotonic() + self.LOOK
 
     def now(self) -> float:
         """Seconds since 1970 UTC, in whole microseconds: what is told of a moment as text finds that moment again."""
-        return round(self._clock.monotonic() + self._offset, 6)
-
-    def settle(self) -> float:
-        """Catch up with the wall; how many seconds that skipped (0 when the wall is behind)."""
-        skipped = max(0.0, self._clock.wall() - self.now())
-        self._offset += skipped
-        return skipped
+        monotonic = self._clock.monotonic()
+        if monotonic >= self._next_look:
+            self._next_look = monotonic + self.LOOK
+            ahead = self._clock.wall() - monotonic
+            if ahead - self._offset >= self.LOOK:
+                self._offset = ahead
+        return round(monotonic + self._offset, 6)

@@ -12,7 +12,7 @@ from easyjobs.errors import StoreError
 log = logging.getLogger("easyjobs.hub")
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-LONGEST_SLEEP = 3600.0
+LONGEST_SLEEP = 60.0  # the timer does not see a machine sleep, or its date being set
 
 
 class Service(Protocol):
