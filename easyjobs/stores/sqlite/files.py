@@ -54,6 +54,8 @@ def open_writer(path: str) -> sqlite3.Connection:
 
     :raises StoreCorrupt: it is damaged, no store, or of a newer version. sqlite3.Error: it cannot be used.
     """
+    # what jobs carry is nobody else's business; SQLite gives the files beside it the same mode
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(
         path, timeout=0.0, isolation_level=None, check_same_thread=False, cached_statements=256
     )
