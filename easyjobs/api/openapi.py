@@ -41,17 +41,17 @@ def document(
     :param public: paths that need no credential. :param prefix: put before all paths of ours.
     """
     pages = _Pages(base.get("components", {}).get("schemas", {}))
-    paths = dict(base.get("paths", {}))
     by_path: dict[str, Json] = {}
     for endpoint in endpoints:
         operation = pages.operation(endpoint)
         if endpoint.path not in public:
             operation["security"] = _SECURITY
         by_path.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
-    paths.update({prefix + path: operations for path, operations in by_path.items()})
-    for view in tasks:
+    paths = dict(base.get("paths", {}))
+    for view in tasks:  # before our own: they are what people come for
         path = ANY_TASK.format(queue=view.spec.queue, task=view.spec.name)
         paths[prefix + path] = {"post": pages.task(view, by_path[ANY_TASK]["post"])}
+    paths.update({prefix + path: operations for path, operations in by_path.items()})
     schemes = {**base.get("components", {}).get("securitySchemes", {}), **_SCHEMES}
     components = {**base.get("components", {}), "schemas": pages.schemas, "securitySchemes": schemes}
     return {**base, "paths": paths, "components": components}

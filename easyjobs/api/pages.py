@@ -21,13 +21,14 @@ _SWAGGER: Final = "fastapi_swagger", "resources"
 _FILES: Final = {
     "/login/login.css": _OWN,
     "/docs/docs.js": _OWN,
+    "/docs/docs.css": _OWN,
     "/docs/swagger-ui.css": _SWAGGER,
     "/docs/swagger-ui-bundle.js": _SWAGGER,
     "/docs/favicon-32x32.png": _SWAGGER,
 }
 _TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".png": "image/png"}
 
-LOGIN: Final = frozenset(("/login", "/login/login.css"))
+LOGIN: Final = frozenset(("/login", "/login/login.css", "/logout"))
 DOCS: Final = frozenset(("/docs", *(path for path in _FILES if path.startswith("/docs/"))))
 STRICT: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -44,6 +45,7 @@ def page_routes(gate: Gate) -> list[Route]:
     return [
         Route("/login", pages.login, methods=["GET"]),
         Route("/login", pages.log_in, methods=["POST"]),
+        Route("/logout", pages.log_out, methods=["POST"]),
         Route("/docs", pages.docs, methods=["GET"]),
         *(Route(path, pages.file, methods=["GET"]) for path in _FILES),
     ]
@@ -85,6 +87,15 @@ class _Pages:
             httponly=True,
             samesite="strict",
         )
+        return response
+
+    async def log_out(self, request: Request) -> Response:
+        """Also for whoever is not logged in. What another browser holds stays good until its time is over."""
+        if "origin" in request.headers:
+            self._gate.check_origin(request.headers)
+        prefix = root(request)
+        response = RedirectResponse(f"{prefix}/login", 303)
+        response.delete_cookie(COOKIE, path=prefix or "/")
         return response
 
     async def docs(self, request: Request) -> Response:

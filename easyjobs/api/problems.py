@@ -17,6 +17,7 @@ from easyjobs.errors import BadRequest, Refused, StorageFull, StoreError, StoreF
 
 MEDIA_TYPE: Final = "application/problem+json"
 TRY_AGAIN: Final = frozenset((429, 503))
+LONGEST: Final = 1_000  # characters of a text; what was sent need not come back whole
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -43,9 +44,11 @@ def problem(error: Refused, scope: Scope) -> Response:
         type=f"urn:easyjobs:{error.title.lower().replace(' ', '-')}",
         title=error.title,
         status=error.status,
-        detail=error.detail,
-        errors=[Fault([_place(part) for part in e.get("loc", ())], str(e.get("message", ""))) for e in error.errors],
-        instance=scope.get("easyjobs.root", "") + scope["path"],
+        detail=_short(error.detail),
+        errors=[
+            Fault([_place(part) for part in e.get("loc", ())], _short(str(e.get("message", "")))) for e in error.errors
+        ],
+        instance=_short(scope.get("easyjobs.root", "") + scope["path"]),
     )
     headers = {}
     if error.status in TRY_AGAIN:
@@ -97,7 +100,11 @@ def _title(status: int) -> str:
 
 
 def _place(part: Any) -> str | int:
-    return part if isinstance(part, int) else str(part)
+    return part if isinstance(part, int) else _short(str(part))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
 
 
 def _safe(body: Problem) -> bytes:

@@ -10,6 +10,7 @@ import msgspec
 from starlette.requests import Request
 
 from easyjobs.errors import BadRequest, TooLarge, Unprocessable
+from easyjobs.hub.arguments import fault_of
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -75,7 +76,7 @@ def parse_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     except msgspec.ValidationError as error:
         raise _invalid(error, []) from None
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise BadRequest(f"The body is not JSON: {error}.") from None
+        raise BadRequest(f"The body is not JSON: {fault_of(body, error)}.") from None
     except RecursionError:
         raise BadRequest("The body is nested too deep.") from None
 

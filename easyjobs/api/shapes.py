@@ -118,7 +118,7 @@ class TaskOut(msgspec.Struct, frozen=True):
     queue: str
     name: str
     doc: str
-    kind: Literal["async", "thread"]
+    kind: Literal["async", "thread", "process", "script"]
     parameters: dict[str, Any]
     returns: dict[str, Any]
     options: dict[str, Any]

@@ -29,7 +29,7 @@ ENDPOINTS: Final = (*submit.ENDPOINTS, *jobs.ENDPOINTS, *control.ENDPOINTS)
 HEALTH: Final = frozenset(("/health/live", "/health/ready"))
 OPENAPI: Final = "/openapi.json"
 SOCKET: Final = "/ws/jobs"
-_BEGINNINGS: Final = ("/api/", "/health/", "/docs", "/login", OPENAPI)
+_BEGINNINGS: Final = ("/api/", "/health/", "/docs", "/login", "/logout", OPENAPI)
 _GROUNDS: Final = ("/api/", "/health/", "/docs/", "/login/", "/ws/jobs/")
 
 _HEADERS: Final = {

@@ -64,7 +64,10 @@ class Api:
         try:
             response = self._client.request(method, url, params=query)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ConnectionLost(f"no manager answers at {self._url}: {error or type(error).__name__}") from None
+            raise ConnectionLost(
+                f"no manager answers at {self._url}: {error or type(error).__name__}; "
+                "EASYJOBS_URL or --url says where it is"
+            ) from None
         if response.status_code == 401:
             raise Unauthorized(
                 f"the manager at {self._url} refused the secret"

@@ -241,8 +241,8 @@ class Claim(msgspec.Struct):
 
 class Committed(msgspec.Struct):
     """The answer to a commit: a verdict for each unit in order, the jobs that were claimed, in order of urgency, with
-    their new rows, the lanes in which nothing is ready any more, and the followers that were queued, as they were when the
-    last unit was applied.
+    their new rows, the lanes in which nothing is ready any more, and the followers that were queued, as they were when
+    the last unit was applied.
     """
 
     verdicts: list[Verdict]

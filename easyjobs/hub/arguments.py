@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import jsonschema_rs
@@ -11,6 +12,7 @@ from easyjobs.core.signature import Signature
 from easyjobs.errors import ArgumentsRefused, BadRequest, RegistrationError, TooLarge
 
 _decode = msgspec.json.Decoder().decode
+_HALF_PAIR = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
 MOST_ERRORS = 20
 LONGEST_REASON = 300
 
@@ -74,13 +76,18 @@ def parse(text: bytes, depth: int, where: str) -> Any:
     try:
         value = _decode(text)
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise BadRequest(f"{where} is not JSON: {error}") from None
+        raise BadRequest(f"{where} is not JSON: {fault_of(text, error)}") from None
     except RecursionError:
         raise BadRequest(f"{where} is nested too deep; {depth} levels are allowed.") from None
     # counting brackets is an upper bound that costs nothing; only what passes it is walked
     if text.count(b"[") + text.count(b"{") > depth and _deeper_than(value, depth):
         raise BadRequest(f"{where} is nested too deep; {depth} levels are allowed.")
     return value
+
+
+def fault_of(text: bytes, error: Exception) -> str:
+    """Why `text` is no JSON. The decoder calls a string that ends in half a surrogate pair truncated."""
+    return "a string holds half a surrogate pair" if _HALF_PAIR.search(text) else str(error)
 
 
 def _deeper_than(value: Any, depth: int) -> bool:

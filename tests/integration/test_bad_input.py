@@ -38,6 +38,8 @@ async def test_unknown_tasks_and_queues_are_not_found() -> None:
             refused(await http.post(path, json={}), 404)
         refused(await http.post("/api/jobs", json={"queue": "none", "task": "add"}), 404)
         refused(await http.get("/api/nothing"), 404)
+        long = refused(await http.post(f"/api/queues/{'q' * 10_000}/tasks/{'t' * 10_000}", json={}), 404)
+        assert len(str(long)) < 5_000
         refused(await http.put("/api/jobs"), 405)
         refused(await http.delete("/api/jobs"), 405)
         await nothing_stored(http)

@@ -19,7 +19,7 @@ from easyjobs.api.site import SOCKET, Place
 from easyjobs.hub.settings import HubSettings
 from easyjobs.protocol.proof import authorization, parse_challenge
 
-PUBLIC = {"/health/live", "/health/ready", "/login", "/login/login.css"}
+PUBLIC = {"/health/live", "/health/ready", "/login", "/login/login.css", "/logout"}
 HELLO = json.dumps([{"t": "hello", "protocol": 1, "role": "client"}])
 
 
@@ -62,7 +62,7 @@ async def test_every_route_is_closed_to_who_shows_nothing_that_is_right(headers:
         for method, path in our_routes(play.app):
             answer = await stranger.request(method, path)
             if path in PUBLIC:
-                assert answer.status_code in (200, 401), path  # 401: the form was sent without the secret
+                assert answer.status_code in (200, 303, 401), path  # 401: the form was sent without the secret
                 continue
             walked.add(path)
             assert answer.status_code == 401, (method, path)
@@ -147,6 +147,19 @@ async def test_a_browser_is_sent_to_the_form_and_back() -> None:
         assert "Secure" not in cookie
         assert (await browser.get("/docs")).status_code == 200
         assert (await browser.get("/openapi.json")).status_code == 200
+
+
+async def test_a_browser_that_logs_out_is_a_stranger_again() -> None:
+    play = Play()
+    async with play.served(), play.client(headers=BROWSER) as browser:
+        await log_in(browser)
+        assert (await browser.get("/docs")).status_code == 200
+        foreign = await browser.post("/logout", headers={"Origin": "http://evil.test"})
+        assert foreign.status_code == 403
+        assert (await browser.get("/docs")).status_code == 200
+        out = await browser.post("/logout", headers={"Origin": "http://jobs.test"})
+        assert (out.status_code, out.headers["location"]) == (303, "/login")
+        assert (await browser.get("/docs")).status_code == 303
 
 
 async def test_over_https_the_cookie_is_secure_and_below_a_prefix_it_stays_there() -> None:

@@ -87,3 +87,19 @@ def test_depth_is_counted_exactly() -> None:
 def test_parameters_that_are_no_schema_cannot_be_registered() -> None:
     with pytest.raises(RegistrationError, match="JSON Schema"):
         Checker(Signature(parameters=(Parameter("n", {"type": "nonsense"}),)))
+
+
+@pytest.mark.parametrize(
+    ("text", "half"),
+    [
+        (b'"\\ud800"', True),
+        (b'{"a": "x\\uD83Dy"}', True),
+        (b'"\\ud83d\\ude00', False),
+        (b'"\\\\ud800', False),
+        (b'"abc', False),
+    ],
+)
+def test_half_a_surrogate_pair_is_called_by_its_name(text: bytes, half: bool) -> None:
+    with pytest.raises(BadRequest) as refused:
+        parse(text, 64, "args")
+    assert ("half a surrogate pair" in str(refused.value)) is half
