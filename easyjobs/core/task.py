@@ -45,7 +45,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
 
 class DefaultArgs(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The arguments of a job that nobody gave any (of a tick, of a prerequisite): JSON text, as the author wrote them."""
+    """The arguments of a job that nobody gave any (of a tick, of a prerequisite), in JSON as its author wrote them."""
 
     args: str = "[]"
     kwargs: str = "{}"
