@@ -6,9 +6,13 @@ stale and changes nothing.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
+
+from easyjobs.core.states import State
+
+LONGEST_REASON: Final = 1000
 
 
 class Completed(msgspec.Struct):
@@ -84,6 +88,35 @@ class FoundUnreadable(msgspec.Struct):
     reason: str
 
 
+class PrerequisiteEnded(msgspec.Struct):
+    """A job that had to complete first ended as `state`. `bad` is what its edge makes of the job that waited: fail or
+    skip; `prerequisite` and `task` name it, `error` is JSON text of its own, if it had one.
+    """
+
+    prerequisite: str
+    task: str
+    state: State
+    bad: Literal["fail", "skip"] = "fail"
+    error: str | None = None
+
+
+class TaskKnown(msgspec.Struct):
+    """The task that a job of a chain waited for is registered now: how the job is to be called and run.
+
+    `prerequisites` are made with this event; `fault` says (JSON text of an error) that the arguments do not bind.
+    """
+
+    signature: str
+    args: str
+    kwargs: str
+    priority: int = 0
+    max_attempts: int = 1
+    timeout: float | None = None
+    deadline: float | None = None
+    prerequisites: int = 0
+    fault: str | None = None
+
+
 Event: TypeAlias = (
     Completed
     | Failed
@@ -95,9 +128,20 @@ Event: TypeAlias = (
     | CancelForced
     | DeadlinePassed
     | FoundUnreadable
+    | PrerequisiteEnded
+    | TaskKnown
 )
 
 
 def error_text(kind: str, message: str) -> str:
     """An error without a traceback, as jobs keep it: JSON text of `{type, message, traceback}`."""
     return msgspec.json.encode({"type": kind, "message": message, "traceback": ""}).decode()
+
+
+def reason_of(error: str | None) -> str:
+    """An error in one line, "ValueError: no"; "" where there is none or it cannot be read."""
+    try:
+        told = msgspec.json.decode(error or "null")
+    except (msgspec.DecodeError, UnicodeError):
+        return ""
+    return f"{told.get('type')}: {told.get('message')}"[:LONGEST_REASON] if type(told) is dict else ""

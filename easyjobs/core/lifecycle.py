@@ -22,12 +22,27 @@ from easyjobs.core.events import (
     FoundUnreadable,
     HandedBack,
     NeverStarted,
+    PrerequisiteEnded,
     Stopped,
+    TaskKnown,
     WorkerDied,
     error_text,
+    reason_of,
 )
 from easyjobs.core.job import Attempt, AttemptEnd, Job
-from easyjobs.core.states import CANCELLED, COMPLETED, FAILED, FINAL, QUEUED, RETRY, RUNNING, SKIPPED, State, allowed
+from easyjobs.core.states import (
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    FINAL,
+    QUEUED,
+    RETRY,
+    RUNNING,
+    SKIPPED,
+    WAITING,
+    State,
+    allowed,
+)
 from easyjobs.core.task import Options
 from easyjobs.errors import IllegalTransition
 
@@ -163,6 +178,33 @@ def _found_unreadable(job: Job, event: FoundUnreadable, now: float, options: Opt
     return _ended(job, FAILED, now, error=error_text("Unreadable", event.reason), token=None)
 
 
+def _prerequisite_ended(job: Job, event: PrerequisiteEnded, now: float, options: Options, jitter: float) -> Decision:
+    if job.state != WAITING:
+        return Ignored("settled")
+    if event.bad == "skip":
+        return _ended(job, SKIPPED, now, error=_unmet(event))
+    return _ended(job, FAILED, now, error=_unmet(event))
+
+
+def _unmet(event: PrerequisiteEnded) -> str:
+    why = reason_of(event.error)
+    about = f"{event.task} (job {event.prerequisite}) had to complete first, and ended as {event.state}"
+    return error_text("PrerequisiteFailed", f"{about}: {why}" if why else about)
+
+
+def _task_known(job: Job, event: TaskKnown, now: float, options: Options, jitter: float) -> Decision:
+    if job.state != WAITING or job.signature:
+        return Ignored("settled")
+    if event.fault is not None:
+        return _ended(job, FAILED, now, error=event.fault, signature=event.signature)
+    columns: dict[str, Any] = {field: getattr(event, field) for field in _PLANNED}
+    columns.update(state=WAITING if event.prerequisites else QUEUED, deps_left=event.prerequisites)
+    return Step(columns)
+
+
+_PLANNED: Final = ("signature", "args", "kwargs", "priority", "max_attempts", "timeout", "deadline")
+
+
 def _ended(job: Job, state: State, now: float, **columns: Any) -> Step:
     """The job is over; its last attempt stays on the row."""
     columns.update(state=state, finished_at=now)
@@ -203,4 +245,6 @@ _DECIDE: Final[dict[type[Event], Callable[..., Decision]]] = {
     CancelForced: _cancel_forced,
     DeadlinePassed: _deadline_passed,
     FoundUnreadable: _found_unreadable,
+    PrerequisiteEnded: _prerequisite_ended,
+    TaskKnown: _task_known,
 }

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
-from easyjobs.core.task import TaskSpec, is_name
+from easyjobs.core.task import Options, TaskSpec, is_name
 from easyjobs.errors import ConfigurationError, RegistrationError
 from easyjobs.tasks.conversion import Converter, converter_of
 from easyjobs.tasks.handle import Call, Caller, JobHandle
@@ -65,6 +65,11 @@ class BoundTask(Generic[P, R]):
         self.no_retry_on = self._options.no_retry_on
         _check_unique(self._options.unique, function, where)
         functools.update_wrapper(self, function, updated=())
+
+    @property
+    def declared(self) -> Options:
+        """The options that it was declared with; `options` is for calls."""
+        return self._options
 
     @cached_property
     def spec(self) -> TaskSpec:

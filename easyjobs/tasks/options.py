@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
+from easyjobs.core import chain
 from easyjobs.core.task import Options
 from easyjobs.errors import RegistrationError, Unprocessable
 
@@ -25,7 +26,9 @@ class TaskOptions(TypedDict, total=False):
     `always`), `never`. `retry_delay`: seconds before each, times `backoff` from one to the next. `no_retry_on`:
     exception classes, or their names, that fail at once. `timeout`: of one attempt. `start_deadline`: from submission.
     `priority`: higher first. `concurrency`: jobs at once over all workers. `unique`: True, or the names of parameters;
-    one job at a time with those arguments.
+    one job at a time with those arguments. `run_before`: tasks that run first, side by side; `run_after`: tasks that
+    get the result; `on_failure`: a task that gets the failure. Each by its name, "queue:name" where it is of another
+    queue; it may be declared later, or by another worker.
     """
 
     retries: int | None
@@ -38,6 +41,9 @@ class TaskOptions(TypedDict, total=False):
     priority: int
     concurrency: int | None
     unique: bool | str | list[str] | tuple[str, ...]
+    run_before: str | Sequence[str] | None
+    run_after: str | Sequence[str] | None
+    on_failure: str | None
 
 
 class CallOptions(TypedDict, total=False):
@@ -193,6 +199,30 @@ def _parameters(value: Any) -> bool | tuple[str, ...]:
     return names
 
 
+def _tasks(value: Any) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else [] if value is None else value
+    if not isinstance(names, (list, tuple)):
+        raise _Wrong("the name of a task, or a list of names")
+    if len(names) > chain.MOST:
+        raise _Wrong(f"at most {chain.MOST} names")
+    return tuple(dict.fromkeys(_named(name) for name in names))
+
+
+def _task(value: Any) -> str | None:
+    return None if value is None else _named(value)
+
+
+def _named(value: Any) -> str:
+    what = "the name of a task: 'task', or 'queue:task' of another queue"
+    if not isinstance(value, str):
+        raise _Wrong(what)
+    try:
+        chain.resolve(value, "here")
+    except RegistrationError:
+        raise _Wrong(what) from None
+    return value
+
+
 def _key(value: Any) -> str | None:
     if value is not None and (not isinstance(value, str) or not value):
         raise _Wrong("text")
@@ -210,6 +240,9 @@ _TASK: Mapping[str, Callable[[Any], Any]] = {
     "priority": _priority,
     "concurrency": _whole(1, "1 or more"),
     "unique": _parameters,
+    "run_before": _tasks,
+    "run_after": _tasks,
+    "on_failure": _task,
 }
 _CALL: Mapping[str, Callable[[Any], Any]] = {
     "delay": _not_negative,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from easyjobs.core.task import TaskSpec
+from easyjobs.core import chain
+from easyjobs.core.task import Options, TaskSpec
 from easyjobs.errors import RegistrationError
 from easyjobs.tasks.decorator import BoundTask, Task, bind, place_of
 from easyjobs.tasks.handle import Caller
@@ -20,7 +21,8 @@ class Registry:
     def add(self, task: BoundTask[Any, Any]) -> None:
         """Keep `task`. The same function again (a module that was loaded anew) takes the place of the first.
 
-        :raises RegistrationError: its queue has another function of that name; names both places.
+        :raises RegistrationError: its queue has another function of that name (names both places), or its chains cannot
+            be (says why); then it is not kept.
         """
         known = self._tasks.get((task.queue, task.name))
         if known is not None and _identity(known) != _identity(task):
@@ -28,7 +30,17 @@ class Registry:
                 f"the queue {task.queue!r} has two tasks {task.name!r}: {place_of(known.function)} and "
                 f"{place_of(task.function)}; give one of them another name=..."
             )
-        self._tasks[task.queue, task.name] = task
+        name = chain.TaskName(task.queue, task.name)
+
+        def options_of(other: chain.TaskName) -> Options | None:
+            declared = task if other == name else self._tasks.get(other)
+            return None if declared is None else declared.declared
+
+        try:
+            chain.check(name, options_of)
+        except RegistrationError as error:
+            raise RegistrationError(f"{place_of(task.function, task.name)}: {error}") from None
+        self._tasks[name] = task
 
     def get(self, queue: str, name: str) -> BoundTask[Any, Any] | None:
         """The task, or None when nobody declared it."""

@@ -28,3 +28,9 @@ def test_an_error_without_a_traceback_reads_like_any_other() -> None:
         "message": 'it said "no"',
         "traceback": "",
     }
+
+
+def test_an_error_has_one_line() -> None:
+    assert events.reason_of(events.error_text("ValueError", "no")) == "ValueError: no"
+    assert len(events.reason_of(events.error_text("ValueError", "x" * 5000))) == 1000
+    assert [events.reason_of(text) for text in (None, "", "{", "3")] == ["", "", "", ""]

@@ -16,7 +16,9 @@ from easyjobs.core.events import (
     FoundUnreadable,
     HandedBack,
     NeverStarted,
+    PrerequisiteEnded,
     Stopped,
+    TaskKnown,
     WorkerDied,
 )
 from easyjobs.core.job import Attempt, Job
@@ -60,6 +62,8 @@ EVENTS: dict[str, Event] = {
     "cancel forced": CancelForced("me"),
     "deadline": DeadlinePassed(),
     "unreadable": FoundUnreadable("bad JSON"),
+    "unmet": PrerequisiteEnded("2", "first", "failed"),
+    "task known": TaskKnown("s", "[]", "{}", prerequisites=2),
 }
 TABLE = """
                  waiting       queued        running       retry         completed  failed     cancelled  skipped
@@ -74,6 +78,8 @@ cancel           -> cancelled  -> cancelled  flag          -> cancelled  settled
 cancel forced    -> cancelled  -> cancelled  -> cancelled  -> cancelled  settled    settled    settled    settled
 deadline         -> skipped    -> skipped    settled       -> skipped    settled    settled    settled    settled
 unreadable       -> failed     -> failed     -> failed     -> failed     settled    settled    settled    settled
+unmet            -> failed     settled       settled       settled       settled    settled    settled    settled
+task known       -> waiting    settled       settled       settled       settled    settled    settled    settled
 """
 
 
@@ -118,6 +124,7 @@ def test_every_move_of_the_transition_table_that_events_make_is_made() -> None:
         (None, "waiting"),
         (None, "queued"),
         (None, "running"),
+        (None, "failed"),
         ("waiting", "queued"),
         ("queued", "running"),
         ("retry", "running"),
@@ -292,3 +299,56 @@ def test_a_move_outside_of_the_table_is_a_bug_and_says_so(monkeypatch: pytest.Mo
 def test_an_unknown_event_is_a_bug_too() -> None:
     with pytest.raises(KeyError):
         advance(job("running"), object(), NOW)  # type: ignore[arg-type]
+
+
+def error_of(decision: Decision) -> dict[str, Any]:
+    assert isinstance(decision, Step)
+    error: dict[str, Any] = msgspec.json.decode(decision.columns["error"])
+    return error
+
+
+def test_a_job_whose_prerequisite_ended_badly_fails_and_says_which_and_why() -> None:
+    decision = advance(job("waiting"), PrerequisiteEnded("2", "first", "failed", error=ERROR), NOW)
+    assert read(decision) == "-> failed"
+    assert error_of(decision) == {
+        "type": "PrerequisiteFailed",
+        "message": "first (job 2) had to complete first, and ended as failed: ValueError: no",
+        "traceback": "",
+    }
+
+
+def test_an_edge_may_ask_to_skip_instead() -> None:
+    decision = advance(job("waiting"), PrerequisiteEnded("2", "first", "cancelled", "skip"), NOW)
+    assert read(decision) == "-> skipped"
+    assert error_of(decision)["message"] == "first (job 2) had to complete first, and ended as cancelled"
+
+
+def test_a_job_that_waited_for_its_task_is_called_as_that_says() -> None:
+    event = TaskKnown("s", "[1]", "{}", priority=3, max_attempts=5, timeout=9.0, deadline=99.0)
+    step = advance(job("waiting"), event, NOW)
+    assert step == Step(
+        {
+            "signature": "s",
+            "args": "[1]",
+            "kwargs": "{}",
+            "priority": 3,
+            "max_attempts": 5,
+            "timeout": 9.0,
+            "deadline": 99.0,
+            "state": "queued",
+            "deps_left": 0,
+        }
+    )
+    event.prerequisites = 2
+    again = advance(job("waiting"), event, NOW)
+    assert isinstance(again, Step)
+    assert (again.state, again.columns["deps_left"]) == ("waiting", 2)
+
+
+def test_a_task_that_the_arguments_do_not_fit_fails_the_job_that_waited_for_it() -> None:
+    step = advance(job("waiting"), TaskKnown("s", "[]", "{}", fault=ERROR), NOW)
+    assert step == Step({"state": "failed", "finished_at": NOW, "error": ERROR, "signature": "s"})
+
+
+def test_a_job_that_waits_for_others_and_not_for_its_task_is_left_alone() -> None:
+    assert advance(job("waiting", signature="s"), TaskKnown("s", "[]", "{}"), NOW) == Ignored("settled")

@@ -204,7 +204,12 @@ def test_the_spec_says_all_that_the_manager_needs() -> None:
         ({"unique": ["c"]}, "unique names 'c'; its parameters are: a, b"),
         ({"retry": 3}, "unknown option 'retry'; did you mean 'retries'?"),
         ({"schedule": "* * * * *"}, "unknown option 'schedule'"),
-        ({"run_after": ["x"]}, "unknown option 'run_after'"),
+        ({"run_after": ["a/b"]}, "run_after must be the name of a task: 'task', or 'queue:task' of another queue"),
+        ({"run_after": 5}, "run_after must be the name of a task, or a list of names, not 5"),
+        ({"run_before": ["x", ""]}, "run_before must be the name of a task"),
+        ({"run_before": [f"t{n}" for n in range(1001)]}, "run_before must be at most 1000 names"),
+        ({"on_failure": ["x"]}, "on_failure must be the name of a task"),
+        ({"on_failure": "a:b:c"}, "on_failure must be the name of a task"),
         ({"name": "a/b"}, "'a/b' cannot name a task"),
         ({"name": ""}, "'' cannot name a task"),
         ({"name": "x" * 129}, "cannot name a task"),
@@ -225,8 +230,14 @@ def test_wrong_options_are_refused_when_declared(declare: str, options: Any, rea
     assert "test_decorator.py:" in str(refusal.value)
 
 
+def test_chains_are_named_by_one_name_or_several() -> None:
+    bound = bind(add, caller=None, queue="q", run_before="x", run_after=["y", "r:z", "y"], on_failure="r:x")
+    assert bound.spec.options == Options(run_before=("x",), run_after=("y", "r:z"), on_failure="r:x")
+
+
 def test_options_that_may_be_left_open_may_be_none() -> None:
-    open_ones = dict.fromkeys(("retries", "retry_delay", "backoff", "timeout", "start_deadline", "concurrency"))
+    times = ("retry_delay", "backoff", "timeout", "start_deadline")
+    open_ones = dict.fromkeys(("retries", "concurrency", "run_before", "run_after", "on_failure", *times))
     bound = bind(add, caller=None, queue="q", unique=True, **open_ones)  # type: ignore[arg-type]
     assert bound.spec.options == Options(unique=True)
 

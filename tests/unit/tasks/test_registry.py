@@ -81,3 +81,21 @@ def test_tasks_that_a_module_only_imported_are_left_out() -> None:
     finally:
         del sys.modules["easyjobs_test_app"]
     assert Registry().include(user, caller=None, queue="q") == []
+
+
+def test_a_chain_that_comes_back_is_refused_where_it_closes_and_nothing_else_is_lost() -> None:
+    registry = Registry()
+    registry.add(bind(work, caller=None, queue="q", name="first", run_after="second"))
+    registry.add(bind(work, caller=None, queue="q", name="second", run_before=["third"], on_failure="second"))
+    with pytest.raises(RegistrationError, match=r"task 'third' at .*: a chain .*: third → first → second → third$"):
+        registry.add(bind(work, caller=None, queue="q", name="third", run_after=["first"]))
+    assert [task.name for task in registry.tasks()] == ["first", "second"]
+    registry.add(bind(work, caller=None, queue="q", name="third", run_after=["r:first"]))
+
+
+def test_a_task_that_is_declared_anew_keeps_its_old_chains_when_the_new_ones_cannot_be() -> None:
+    registry = Registry()
+    registry.add(bind(work, caller=None, queue="q", name="first", run_after="second"))
+    with pytest.raises(RegistrationError, match="first → first"):
+        registry.add(bind(work, caller=None, queue="q", name="first", run_before="first"))
+    assert registry.tasks()[0].declared.run_after == ("second",)
