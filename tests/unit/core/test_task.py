@@ -45,7 +45,7 @@ def test_the_lane_follows_the_signature() -> None:
 
 
 def test_a_spec_survives_a_journey_as_json_and_ignores_what_newer_workers_add() -> None:
-    spec = TaskSpec("q", "t", SIGNATURE, Options(unique=("x",), timeout=5.0), "Does.", "thread", {"a": 1})
+    spec = TaskSpec("q", "t", SIGNATURE, Options(unique=("x",), timeout=5.0), "Does.", "thread", meta={"a": 1})
     assert msgspec.json.decode(msgspec.json.encode(spec), type=TaskSpec) == spec
     newer = b'{"queue":"q","name":"t","signature":{},"options":{"retries":1,"shiny":true},"colour":"red"}'
     assert msgspec.json.decode(newer, type=TaskSpec).options == Options(retries=1)
