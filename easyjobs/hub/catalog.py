@@ -36,6 +36,8 @@ class Catalog:
         self._by_lane: dict[Lane, Entry] = {}
         self._current: dict[tuple[str, str], Entry] = {}
         self._queues: set[str] = set()
+        self.awaited: set[tuple[str, str]] = set()
+        """Tasks, known or not, of which jobs may be stored that wait for their task to become known."""
 
     def load(self, known: list[KnownTask]) -> None:
         """Take in what the store kept."""
@@ -76,6 +78,10 @@ class Catalog:
             known = ", ".join(sorted(n for q, n in self._current if q == queue)[:50])
             raise NotFound(f"No task {name!r} in queue {queue!r}; it has: {known}.")
         return entry
+
+    def get(self, queue: str, name: str) -> Entry | None:
+        """As `find`; None where nobody ever offered it."""
+        return self._current.get((queue, name))
 
     def by_lane(self, lane: Lane) -> Entry | None:
         """The task of a lane."""

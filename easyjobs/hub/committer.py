@@ -13,6 +13,7 @@ from collections import Counter, deque
 from easyjobs.core.changes import AppendLogs, NoteProgress, Renew, Stale, Unit
 from easyjobs.core.job import Job
 from easyjobs.errors import StorageFull, StoreError, StoreFull, Unavailable
+from easyjobs.hub.chains import Waiting
 from easyjobs.hub.entries import Arrival, Chore, Entry, Word
 from easyjobs.hub.judge import Judge
 from easyjobs.hub.outlets import Outlets
@@ -156,7 +157,9 @@ class Committer:
         judge = self._judge
         missing = judge.unknown(batch)
         rows: dict[str, Job] = await self._store.jobs(missing) if missing else {}
-        units: list[Unit] = judge.decide(batch, rows, self._store.now())
+        leading = judge.leading(batch, rows)
+        waiting = await self._waiting_for(leading) if leading else None
+        units: list[Unit] = judge.decide(batch, rows, self._store.now(), waiting)
         claim = judge.claim()
         if not units and claim is None:
             judge.settle([])
@@ -168,6 +171,9 @@ class Committer:
             self._failures = 0
         self.counters["commits"] += 1
         again = judge.settle(committed.verdicts)
+        if committed.released:
+            judge.released(committed.released)
+            self._wake.set()
         if judge.requeued:
             self._wake.set()
         if claim is not None:
@@ -178,6 +184,15 @@ class Committer:
             if type(entry) is Arrival:
                 self._arriving += len(entry.jobs)
             self._inbox.appendleft(entry)
+
+    async def _waiting_for(self, ids: list[str]) -> Waiting:
+        """All that wait for these jobs, and for those in turn."""
+        found: Waiting = {}
+        while ids:
+            more = await self._store.followers(ids)
+            found.update(more)
+            ids = [job.id for pairs in more.values() for _, job in pairs if job.followers and job.id not in found]
+        return found
 
     async def _survive(self, batch: list[Entry], error: StoreError) -> None:
         """Refuse what is new, keep what has happened, and try again soon."""

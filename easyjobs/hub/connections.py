@@ -143,7 +143,7 @@ class Connection:
             log.log(
                 logging.DEBUG if code < 4000 else logging.WARNING, "closing a %s: %s", self.role or "socket", reason
             )
-            self._nursery.spawn(self._transport.close(code, reason[:120]), "close")
+            self._nursery.spawn(self._transport.close(code, reason.encode()[:120].decode(errors="ignore")), "close")
 
     def lost(self) -> None:
         """The socket is gone. May be called twice."""

@@ -30,6 +30,7 @@ class Delivery:
         self._now = now
         self.add: Callable[[Entry], None]
         self.due: Callable[[float], None]
+        self.abandoned: Callable[[Job], None]
         self.doubt: Callable[[], None]
         self.expect_end: Callable[[Job, float], None]
         self.expect_stop: Callable[[Job, float], None]

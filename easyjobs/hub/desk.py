@@ -22,7 +22,7 @@ from easyjobs.hub.reception import MOST_SLOTS, Reception
 from easyjobs.hub.requests import Requests
 from easyjobs.hub.roster import Live, Roster
 from easyjobs.hub.settings import HubSettings
-from easyjobs.protocol.manager_side import BROKEN, SLOW
+from easyjobs.protocol.manager_side import BROKEN, SLOW, UNFIT
 from easyjobs.protocol.messages import (
     Await,
     CancelJobs,
@@ -156,8 +156,11 @@ class Desk:
     async def _welcome(self, connection: Connection, hello: Hello) -> None:
         try:
             live = await self._reception.welcome(connection, hello)
-        except (ProtocolError, RegistrationError) as error:
+        except ProtocolError as error:
             connection.close(BROKEN, str(error))
+            return
+        except RegistrationError as error:
+            connection.close(UNFIT, str(error))
             return
         if live is not None:
             self._outcomes(connection, live, hello.unacked)
@@ -167,7 +170,7 @@ class Desk:
         try:
             self._reception.register(self._mine(connection), message.tasks)
         except RegistrationError as error:
-            raise ProtocolError(str(error), BROKEN) from None
+            raise ProtocolError(str(error), UNFIT) from None
 
     def _goodbye(self, connection: Connection, message: Goodbye) -> None:
         live = self._live(connection)

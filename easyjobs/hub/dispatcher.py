@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from easyjobs.core.changes import Claim, Offer
 from easyjobs.core.job import Job, Lane
-from easyjobs.core.states import RUNNING
+from easyjobs.core.states import RUNNING, WAITING
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.roster import Live, Roster
 from easyjobs.hub.settings import HubSettings
@@ -83,7 +83,7 @@ class Dispatcher:
             self.ready.update({Lane(job.queue, job.task, job.signature) for job in jobs if job.run_at <= now})
             return epochs
         for job in jobs:
-            if job.run_at > now:
+            if job.run_at > now or job.state == WAITING:
                 continue
             lane = Lane(job.queue, job.task, job.signature)
             able = takers.get(lane)

@@ -20,7 +20,8 @@ class Arrival(msgspec.Struct):
 
     `done` is called once, after the commit: each job is then stored, or `instead` has the one that its id, key or
     uniqueness already belonged to, or `refused` says why not, and `blamed` names the job for whose sake
-    all were refused. `pending` counts the units that are not answered.
+    all were refused. `pending` counts the units that are not answered. `joins` are live jobs, by `unique_key`, that
+    prerequisites join.
     """
 
     jobs: list[Job]
@@ -30,6 +31,7 @@ class Arrival(msgspec.Struct):
     refused: dict[str, Refused] = {}
     blamed: str | None = None
     pending: int = 0
+    joins: dict[str, Job] = {}
 
     @property
     def keyed(self) -> bool:
@@ -45,7 +47,8 @@ class Arrival(msgspec.Struct):
 class Word(msgspec.Struct):
     """An event about a job. `done` is called once, after the commit, with what became of it and the row as it is then.
 
-    `row` is the row to decide on where it was just read; None: the one in memory, else the store's.
+    `row` is the row to decide on where it was just read; None: the one in memory, else the store's. `joins` are live
+    jobs, by `unique_key`, that followers join.
     """
 
     id: str
@@ -53,6 +56,7 @@ class Word(msgspec.Struct):
     done: Callable[[Word, Judgement, Job | None], None] | None = None
     row: Job | None = None
     tries: int = 0
+    joins: dict[str, Job] | None = None
 
     def answer(self, judgement: Judgement, row: Job | None) -> None:
         """Tell whoever wants to know."""

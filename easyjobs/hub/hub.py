@@ -11,7 +11,7 @@ from easyjobs.background import Nursery
 from easyjobs.clock import Clock, SystemClock
 from easyjobs.core.events import NeverStarted
 from easyjobs.core.job import Attempt, Job, LogLine
-from easyjobs.core.states import FINAL
+from easyjobs.core.states import FINAL, WAITING
 from easyjobs.hub.announcer import Announcer
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.committer import Committer
@@ -28,10 +28,12 @@ from easyjobs.hub.recovery import Recovery
 from easyjobs.hub.requests import Requests
 from easyjobs.hub.roster import Live, Roster
 from easyjobs.hub.services.periodic import Periodic
+from easyjobs.hub.services.planner import Planner
 from easyjobs.hub.services.promoter import Deadlines, Promoter
 from easyjobs.hub.services.pruner import Pruner
 from easyjobs.hub.services.refitter import Refitter
 from easyjobs.hub.services.rescuer import Overdue, Rescuer
+from easyjobs.hub.services.sweeper import Sweeper
 from easyjobs.hub.settings import HubSettings
 from easyjobs.hub.submission import Admission
 from easyjobs.ids import Ids
@@ -103,6 +105,9 @@ class Hub:
         self._refit = Periodic(
             Refitter(store, self.roster, self.catalog, self.dispatcher, self.committer, self.settings), store.now
         )
+        self._plan = Periodic(Planner(store, self.catalog, self.committer), store.now)
+        self._sweeper = Sweeper(store, self.committer)
+        self._sweep = Periodic(self._sweeper, store.now)
         self._others = [
             Periodic(Pruner(store, self.settings), store.now),
             Periodic(Deadlines(store, self.committer), store.now),
@@ -113,11 +118,12 @@ class Hub:
         """The ends that could not be given to a constructor, because two parts know each other."""
         self.delivery.add = self.committer.add
         self.delivery.due = self._promote.wake
+        self.delivery.abandoned = self._abandoned
         self.delivery.doubt = self._doubt
         self.delivery.expect_end = lambda job, now: self._expire.wake(self._overdue.expect_end(job, now))
         self.delivery.expect_stop = lambda job, now: self._expire.wake(self._overdue.expect_stop(job, now))
         self.desk.rescue = self._rescue.wake
-        self.roster.changed = self._refit.wake
+        self.roster.changed = self._changed
 
     # -- start and stop
 
@@ -133,14 +139,24 @@ class Hub:
             await self.store.close()
             raise
         self._corridor = self._nursery.spawn(self.committer.run(), "committer")
-        for service in (self._rescue, self._promote, self._expire, self._refit, *self._others):
+        for service in (
+            self._rescue,
+            self._promote,
+            self._expire,
+            self._refit,
+            self._plan,
+            self._sweep,
+            *self._others,
+        ):
             self._nursery.spawn(service.run(), "service")
         self._state = "running"
         self.committer.poke()
 
     async def _load(self) -> None:
         self.catalog.load(await self.store.tasks())
-        self.announcer.load(await self.store.counts())
+        counts = await self.store.counts()
+        self.announcer.load(counts)
+        self.catalog.awaited.update((count.queue, count.task) for count in counts if count.state == WAITING)
         self.dispatcher.pauses.update({(p.kind, p.name): p for p in await self.store.pauses()})
         self.dispatcher.ready.update(await self.store.lanes())
         await self._take_up()
@@ -225,6 +241,15 @@ class Hub:
     def _doubt(self) -> None:
         """The store failed: nobody may be held dead for that."""
         self.rescuer.pardon(self.store.now())
+
+    def _changed(self) -> None:
+        """Which tasks are offered may be other than before."""
+        self._refit.wake()
+        self._plan.wake()
+
+    def _abandoned(self, job: Job) -> None:
+        self._sweeper.abandon(job)
+        self._sweep.wake()
 
     # -- doors
 

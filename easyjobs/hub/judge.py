@@ -4,29 +4,44 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from functools import partial
 from typing import TypeAlias
 
-from easyjobs.core.changes import Applied, Broken, Claim, Committed, FlagCancel, Insert, Stale, Unit, Update, Verdict
-from easyjobs.core.events import Completed, error_text
+from easyjobs.core.changes import (
+    Applied,
+    Broken,
+    Claim,
+    Committed,
+    FlagCancel,
+    Insert,
+    Stale,
+    Unit,
+    Update,
+    Verdict,
+    Write,
+)
+from easyjobs.core.events import Completed, TaskKnown, error_text
 from easyjobs.core.events import Failed as FailedEvent
 from easyjobs.core.job import Job
 from easyjobs.core.lifecycle import Decision, Flag, Ignored, Step, advance
-from easyjobs.core.states import FINAL, QUEUED, RUNNING
-from easyjobs.errors import Conflict, IllegalTransition, Refused, Unavailable, Unprocessable
+from easyjobs.core.states import CANCELLED, FINAL, QUEUED, RUNNING, WAITING
+from easyjobs.errors import IllegalTransition
 from easyjobs.hub.announcer import Announcer
 from easyjobs.hub.catalog import Catalog
+from easyjobs.hub.chains import Chains, Links, Waiting, rejoined
 from easyjobs.hub.dispatcher import Dispatcher
 from easyjobs.hub.entries import Arrival, Chore, Entry, Word
 from easyjobs.hub.outlets import Outlets
+from easyjobs.hub.refusals import refused
 from easyjobs.hub.roster import Roster
 from easyjobs.ids import Ids
 
 log = logging.getLogger("easyjobs.hub")
 
 
+MOST_TRIES = 5  # of a unit in which something was gone
+
 Refusing: TypeAlias = Stale | Broken
-Plan: TypeAlias = list[tuple[Entry, Job | None, Decision | None]]
+Plan: TypeAlias = list[tuple[Entry, Job | None, Decision | None, Links | None]]
 
 
 class Judge:
@@ -51,6 +66,7 @@ class Judge:
         self._outlets = outlets
         self._ids = ids
         self._counters = counters
+        self._chains = Chains(catalog, ids)
         self._plan: Plan = []
         self._ignored: list[tuple[Word, Ignored | None, Job | None]] = []
         self.requeued = False
@@ -61,8 +77,19 @@ class Judge:
         running = self._roster.running
         return [e.id for e in batch if type(e) is Word and e.row is None and e.id not in running]
 
-    def decide(self, batch: list[Entry], rows: dict[str, Job], now: float) -> list[Unit]:
-        """The units of a batch. `rows` has the jobs that `unknown` asked for, as far as they exist."""
+    def leading(self, batch: list[Entry], rows: dict[str, Job]) -> list[str]:
+        """The jobs whose followers must be read besides: they may end otherwise than completed."""
+        running = self._roster.running
+        words = [e for e in batch if type(e) is Word and type(e.event) is not Completed]
+        found = [word.row or running.get(word.id) or rows.get(word.id) for word in words]
+        return [row.id for row in found if row is not None and row.followers]
+
+    def decide(
+        self, batch: list[Entry], rows: dict[str, Job], now: float, waiting: Waiting | None = None
+    ) -> list[Unit]:
+        """The units of a batch. `rows` has the jobs that `unknown` asked for, as far as they exist; `waiting` those who
+        wait for what `leading` named, and for them in turn.
+        """
         plan: Plan = []
         self._plan = plan
         self._ignored = []
@@ -71,40 +98,76 @@ class Judge:
         epochs = self._dispatcher.shortcut(fresh, now)
         for entry in batch:
             if type(entry) is Word:
-                self._decide_word(entry, rows, now, units)
+                self._decide_word(entry, rows, now, units, waiting or {})
             elif type(entry) is Arrival:
                 if entry.together:
                     entry.pending = 1
-                    units.append(Unit([Insert(job, epochs.get(job.session or "", 0)) for job in entry.jobs]))
-                    plan.append((entry, None, None))
+                    links = self._linked(entry, entry.jobs, now)
+                    inserts: list[Write] = [Insert(job, epochs.get(job.session or "", 0)) for job in entry.jobs]
+                    units.append(Unit(inserts if links is None else inserts + links.writes))
+                    plan.append((entry, None, None, links))
                 else:
                     entry.pending = len(entry.jobs)
                     for job in entry.jobs:
-                        units.append(Unit([Insert(job, epochs[job.session] if job.session else 0)]))
-                        plan.append((entry, job, None))
+                        unit = Unit([Insert(job, epochs[job.session] if job.session else 0)])
+                        links = self._linked(entry, [job], now) if job.state == WAITING else None
+                        if links is not None:
+                            unit.writes += links.writes
+                        units.append(unit)
+                        plan.append((entry, job, None, links))
             elif type(entry) is Chore:
                 units.append(Unit(entry.writes))
-                plan.append((entry, None, None))
+                plan.append((entry, None, None, None))
         return units
 
-    def _decide_word(self, word: Word, rows: dict[str, Job], now: float, units: list[Unit]) -> None:
+    def _linked(self, arrival: Arrival, jobs: list[Job], now: float) -> Links | None:
+        """The prerequisites of new jobs of one unit; None where there are none."""
+        waiting = [job for job in jobs if job.state == WAITING]
+        if not waiting:
+            return None
+        links = Links(unique={job.unique_key: job for job in jobs if job.unique_key is not None})
+        for job in jobs:
+            job.followers = 0
+        for job in waiting:
+            self._chains.before(links, job, arrival.joins, now)
+        self._foresee(links)
+        return links
+
+    def _foresee(self, links: Links) -> None:
+        """What is about to be made may begin with the claim of the same commit."""
+        for job in links.made:
+            if job.state == QUEUED:
+                self._dispatcher.ready.add(job.lane)
+
+    def _decide_word(self, word: Word, rows: dict[str, Job], now: float, units: list[Unit], waiting: Waiting) -> None:
         row = word.row or self._roster.running.get(word.id) or rows.get(word.id)
         if row is None:
             self._ignored.append((word, None, None))
             return
+        event = word.event
+        links: Links | None = None
+        if type(event) is TaskKnown:
+            links = Links()
+            event = self._chains.known(links, row, word.joins or {}, now)  # as it is known now
+        options = self._catalog.options(row.lane)
         try:
-            decision = advance(row, word.event, now, self._catalog.options(row.lane), self._ids.jitter())
+            decision = advance(row, event, now, options, self._ids.jitter())
         except IllegalTransition:
             self._counters["illegal"] += 1
             log.exception("a bug: an event was refused")
             decision = Ignored("stale")
         if isinstance(decision, Step):
-            release = row.holds if decision.release else None
-            units.append(Unit([Update(row, decision.columns, decision.past, release)]))
-            self._plan.append((word, row, decision))
+            unit = Unit([Update(row, decision.columns, decision.past, row.holds if decision.release else None)])
+            if options.run_after or options.on_failure or row.followers or row.state == WAITING:
+                links = links or Links()
+                self._chains.end(links, row, decision, waiting, word.joins or {}, now)
+                self._foresee(links)
+                unit.writes += links.writes
+            units.append(unit)
+            self._plan.append((word, row, decision, links))
         elif isinstance(decision, Flag):
             units.append(Unit([FlagCancel(row.id, row.attempt, decision.by)]))
-            self._plan.append((word, row, decision))
+            self._plan.append((word, row, decision, None))
         else:
             self._ignored.append((word, decision, row))
 
@@ -119,14 +182,16 @@ class Judge:
         again: list[Entry] = []
         begun: list[Job] = []
         self.requeued = False
-        for (entry, row, decision), verdict in zip(self._plan, verdicts, strict=True):
+        for (entry, row, decision, links), verdict in zip(self._plan, verdicts, strict=True):
+            if links is not None and isinstance(verdict, Applied):
+                self._linked_now(links)
             if isinstance(entry, Word):
                 if row is None:
                     raise AssertionError("a word was decided without a row")
                 if isinstance(verdict, Applied):
                     self._word_applied(entry, row, decision)
                 else:
-                    again.extend(self._word_refused(entry, row, verdict))
+                    again.extend(self._word_refused(entry, row, verdict, links))
             elif isinstance(entry, Arrival):
                 jobs = entry.jobs if row is None else [row]
                 if isinstance(verdict, Applied):
@@ -138,7 +203,7 @@ class Judge:
                         elif job.run_at > job.created_at:
                             self._due(job)
                 else:
-                    again.extend(self._arrival_refused(entry, jobs, verdict))
+                    again.extend(refused(entry, jobs, verdict, chained=links is not None))
                 if entry.pending == 0:
                     entry.done(entry)
             else:
@@ -155,6 +220,29 @@ class Judge:
             self._outlets.assign(begun, from_store=False)
         return again
 
+    def _linked_now(self, links: Links) -> None:
+        """Announce what was written with a job."""
+        for job in links.made:
+            self._announcer.inserted(job)
+            if job.state in FINAL:
+                self._announcer.ended(job)
+            elif not job.signature:
+                self._catalog.awaited.add((job.queue, job.task))
+                self._roster.changed()  # it may have become known while this was written
+        for job, step in links.ended:
+            _moved(job, step)
+            self._announcer.ended(job)
+        for id, followers in links.joined:
+            running = self._roster.running.get(id)
+            if running is not None:
+                running.version += 1
+                running.followers += followers
+
+    def released(self, jobs: list[Job]) -> None:
+        """The last prerequisites of these have completed: they are queued."""
+        for job in jobs:
+            self._due(job)
+
     def claimed(self, committed: Committed) -> None:
         """Announce what the claim handed out."""
         self._dispatcher.ready.difference_update(committed.emptied)
@@ -166,19 +254,20 @@ class Judge:
             row.cancel = decision.by
             self._outlets.cancel(row)
         elif isinstance(decision, Step):
+            waited = row.state == WAITING
             if row.state == RUNNING and self._roster.released(row):
                 self.requeued = True
                 if word.done is None:  # nobody waits for an answer: it was not the worker's own word
                     self._outlets.withdraw(row)
-            for name, value in decision.columns.items():
-                setattr(row, name, value)
-            row.version += 1
+            _moved(row, decision)
             if row.state in FINAL:
                 self._announcer.ended(row)
+                if waited and row.state == CANCELLED:
+                    self._outlets.abandoned(row)
             elif row.state == QUEUED:
                 self._dispatcher.ready.add(row.lane)
                 self.requeued = True
-            else:
+            elif row.state != WAITING:
                 self._due(row)
         word.answer("applied", row)
 
@@ -187,7 +276,7 @@ class Judge:
         self._dispatcher.ready.add(job.lane)
         self._outlets.due(job.run_at)
 
-    def _word_refused(self, word: Word, row: Job, verdict: Refusing) -> list[Entry]:
+    def _word_refused(self, word: Word, row: Job, verdict: Refusing, links: Links | None) -> list[Entry]:
         """The row moved since it was read, or the store cannot write what was said."""
         if isinstance(verdict, Broken):
             log.error("the store refused the outcome of job %s: %s", row.id, verdict.reason)
@@ -199,6 +288,9 @@ class Judge:
             # the worker has ended it: left alone, it would run for ever on paper
             word.event = FailedEvent(event.attempt, event.token, reason, final=True)
         else:
+            if links is not None and links.writes and self._elsewhere(word, row, verdict):
+                word.tries += 1
+                return [word]
             if not verdict.jobs:
                 self._roster.released(row)
                 word.answer("gone", None)
@@ -207,6 +299,20 @@ class Judge:
             self._counters["redecided"] += 1
         word.tries += 1
         return [word]
+
+    def _elsewhere(self, word: Word, row: Job, verdict: Stale) -> bool:
+        """Whether one of its followers moved, and not the job: then it is decided anew on the same row."""
+        joins = {} if word.joins is None else word.joins
+        if verdict.jobs:
+            if verdict.jobs[0].id == row.id:
+                return False
+            word.joins = rejoined(joins, verdict.jobs[0])
+            return True
+        if word.tries >= MOST_TRIES:
+            return False
+        word.joins = None  # something is gone: the job itself, or what it was to join
+        word.row = None
+        return True
 
     def _refreshed(self, row: Job, current: Job) -> Job:
         """What the store says of a job replaces what this manager believed."""
@@ -220,76 +326,9 @@ class Judge:
         self._roster.released(believed)
         return current
 
-    def _arrival_refused(self, arrival: Arrival, jobs: list[Job], verdict: Refusing) -> list[Entry]:
-        if isinstance(verdict, Broken):
-            arrival.pending -= 1
-            arrival.refused.update((job.id, Unprocessable(verdict.reason)) for job in jobs)
-            return []
-        rest = jobs if verdict.why == "session" else self._join(arrival, jobs, verdict)
-        if not rest:
-            arrival.pending -= 1
-            return []
-        for job in rest:
-            if job.state == RUNNING:  # it was to begin at once; that is decided anew
-                job.state, job.attempt, job.version, job.started_at = QUEUED, 0, 0, None
-                job.session = job.worker = job.token = None
-        return [Arrival(rest, arrival.together, partial(_joined, arrival))]
 
-    def _join(self, arrival: Arrival, jobs: list[Job], verdict: Stale) -> list[Job]:
-        """Those of `jobs` that are not there yet; the others join the one that is, or else all are refused."""
-        why = verdict.why
-        there = {_mark(job, why): job for job in verdict.jobs}
-        repeats = not there  # nobody else's job is in the way: they repeat one of their own
-        rest: list[Job] = []
-        refusal: Refused | None = None
-        for job in jobs:
-            mark = _mark(job, why)
-            theirs = there.get(mark) if mark is not None else None
-            if theirs is None:
-                rest.append(job)
-                if repeats:
-                    there[mark] = job
-            elif _differs(job, theirs, why):
-                if refusal is None:
-                    refusal, arrival.blamed = _taken(job, theirs, why), job.id
-            elif theirs.id != job.id or not repeats:
-                arrival.instead[job.id] = theirs
-        if refusal is None and len(rest) == len(jobs):
-            log.error("a bug: a stale insert names none of its jobs: %s", verdict)
-            refusal = Unavailable("The store contradicts itself; try again.")
-        if refusal is None:
-            return rest
-        arrival.refused.update((job.id, refusal) for job in jobs)
-        return []
-
-
-def _joined(arrival: Arrival, part: Arrival) -> None:
-    """A part of `arrival` that had to be committed again has its answer."""
-    for id, theirs in arrival.instead.items():
-        arrival.instead[id] = part.instead.get(theirs.id, theirs)
-    arrival.instead.update(part.instead)
-    arrival.refused.update(part.refused)
-    arrival.blamed = arrival.blamed or part.blamed
-    arrival.pending -= 1
-    if arrival.pending == 0:
-        arrival.done(arrival)
-
-
-def _mark(job: Job, why: str) -> str | None:
-    """What two jobs have in common when the one is in the other's way."""
-    return job.key if why == "key" else job.unique_key if why == "unique" else job.id
-
-
-def _differs(job: Job, theirs: Job, why: str) -> bool:
-    if why == "key":
-        return job.body != theirs.body
-    if why == "unique":
-        return False
-    return (job.queue, job.task, job.args, job.kwargs) != (theirs.queue, theirs.task, theirs.args, theirs.kwargs)
-
-
-def _taken(job: Job, theirs: Job, why: str) -> Unprocessable | Conflict:
-    if why == "key":
-        message = f"the key came before with another body, for job {theirs.id}"
-        return Unprocessable(f"Idempotency key: {message}.", errors=[{"loc": ["key"], "message": message}])
-    return Conflict(f"Job {theirs.id} exists with other arguments.")
+def _moved(row: Job, step: Step) -> None:
+    """The row in memory becomes what was written."""
+    for name, value in step.columns.items():
+        setattr(row, name, value)
+    row.version += 1

@@ -20,6 +20,9 @@ class Outlets(Protocol):
     def withdraw(self, job: Job) -> None:
         """A worker's attempt was ended without its word: tell it to drop it."""
 
+    def abandoned(self, job: Job) -> None:
+        """A job was cancelled while it waited for others."""
+
     def due(self, at: float) -> None:
         """A job becomes ready at `at`, or has become so."""
 

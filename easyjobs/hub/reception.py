@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from easyjobs.core.chain import TaskName, check
 from easyjobs.core.changes import LoseSession, PutSession, PutTask, Write
 from easyjobs.core.events import NeverStarted
 from easyjobs.core.job import Job, Lane, Session
 from easyjobs.core.states import RUNNING
-from easyjobs.core.task import TaskSpec, is_name
+from easyjobs.core.task import Options, TaskSpec, is_name
 from easyjobs.errors import ProtocolError, StoreError
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.committer import Committer
@@ -62,7 +63,7 @@ class Reception:
 
         :raises ProtocolError, RegistrationError: a task that it offers cannot be.
         """
-        self._learn(hello.tasks)
+        self._learn(hello.worker_id, hello.tasks)
         rows = await self._unknown(hello.held)
         live = await self._session(hello)
         # nothing is awaited from here on: from the moment it has a voice, the worker may be given jobs
@@ -106,18 +107,37 @@ class Reception:
 
     def register(self, live: Live, tasks: list[TaskSpec]) -> None:
         """The worker offers these tasks besides. Raises as `welcome` does."""
-        self._learn(tasks)
+        self._learn("", tasks)
         self._offer(live, live.lanes.union(spec.lane for spec in tasks))
 
-    def _learn(self, tasks: list[TaskSpec]) -> None:
+    def _learn(self, worker_id: str, tasks: list[TaskSpec]) -> None:
         for spec in tasks:
             for name in (spec.queue, spec.name):
                 if not is_name(name):
                     raise ProtocolError(f"{name[:40]!r} cannot name a queue or task", BROKEN)
+        self._judge_chains(worker_id, tasks)
         now = self._store.now()
         news: list[Write] = [PutTask(spec, now) for spec in tasks if self._catalog.add(spec, now)]
         if news:
             self._committer.add(Chore(news))
+
+    def _judge_chains(self, worker_id: str, tasks: list[TaskSpec]) -> None:
+        """Refuse chains that cannot be, over all that is offered now: what nobody offers any more stands in no way."""
+        declared = {TaskName(spec.queue, spec.name): spec.options for spec in tasks}
+        chained = [name for name, o in declared.items() if o.run_before or o.run_after or o.on_failure]
+        if not chained:
+            return
+        others = [live for live in self._roster.holders() if live.row.worker_id != worker_id]
+        offered = {(lane.queue, lane.task) for live in others for lane in live.lanes}
+
+        def options_of(name: TaskName) -> Options | None:
+            if name in declared:
+                return declared[name]
+            entry = self._catalog.get(*name)
+            return entry.options if entry is not None and name in offered else None
+
+        for name in chained:
+            check(name, options_of)
 
     def _offer(self, live: Live, lanes: frozenset[Lane]) -> None:
         if lanes != live.lanes:

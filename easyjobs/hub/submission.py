@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import msgspec
 
 from easyjobs.core.job import Job
-from easyjobs.core.states import QUEUED
+from easyjobs.core.states import QUEUED, WAITING
 from easyjobs.errors import TooMany, Unprocessable
 from easyjobs.hub.arguments import parse
 from easyjobs.hub.catalog import Catalog, Entry
@@ -61,7 +62,10 @@ class Admission:
         job.timeout = options.timeout
         job.parent = s.parent
         if options.unique is not False:
-            job.unique_key = self._unique_key(entry, args, kwargs)
+            depth = limits.depth
+            job.unique_key = unique_key(entry, parse(args, depth, "args"), parse(kwargs, depth, "kwargs"))
+        if options.run_before:
+            job.state = WAITING  # its prerequisites are made when it is stored: see hub/chains.py
         self._apply_choices(job, s, now)
         wait = s.start_deadline if s.start_deadline is not None else options.start_deadline
         if wait is not None:
@@ -99,18 +103,23 @@ class Admission:
                 raise _refuse("key", f"must be 1 to {LONGEST_KEY} printable characters")
             job.key = s.key
             job.body = _hash(job.queue, job.task, *_canonical(job.args, job.kwargs))
-        if s.parent is not None and not is_job_id(s.parent):
-            raise _refuse("parent", "must be the id of a job")
+        if s.parent is not None:
+            if not is_job_id(s.parent):
+                raise _refuse("parent", "must be the id of a job")
+            job.relation = "call"
 
-    def _unique_key(self, entry: Entry, args: bytes, kwargs: bytes) -> str:
-        """Equal for calls that `unique` calls equal: by the arguments as bound, not as spelled."""
-        depth = self._limits.depth
-        bound = entry.spec.signature.bind(parse(args, depth, "args"), parse(kwargs, depth, "kwargs"))
-        names = entry.options.unique
-        if isinstance(names, tuple):
-            bound = {name: bound[name] for name in names if name in bound}
-        lane = entry.lane
-        return _hash(lane.queue, lane.task, msgspec.json.encode(bound, order="sorted").decode())
+
+def unique_key(entry: Entry, args: list[Any], kwargs: dict[str, Any]) -> str:
+    """Equal for calls that `unique` calls equal: by the arguments as bound, not as spelled.
+
+    :raises ArgumentsRefused: they do not bind.
+    """
+    bound = entry.spec.signature.bind(args, kwargs)
+    names = entry.options.unique
+    if isinstance(names, tuple):
+        bound = {name: bound[name] for name in names if name in bound}
+    lane = entry.lane
+    return _hash(lane.queue, lane.task, msgspec.json.encode(bound, order="sorted").decode())
 
 
 def _canonical(args: str, kwargs: str) -> tuple[str, str]:

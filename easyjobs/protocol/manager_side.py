@@ -42,6 +42,7 @@ AUTH: Final = 4401
 BROKEN: Final = 4406
 SLOW: Final = 4408
 REPLACED: Final = 4409
+UNFIT: Final = 4422
 TOO_LARGE: Final = 4413
 
 _CLIENT = (Submit, Await, Forget, CancelJobs, Goodbye, Ping)

@@ -383,14 +383,14 @@ class Calls:
             return
         try:
             async with asyncio.timeout(self._patience):
-                while not self._closed and not self._line.up:
+                while not (self._closed or self._line.up or self._line.over):
                     if self._line.denied is not None and self._patience is not None:
                         raise Unauthorized(str(self._line.denied))
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
             raise ConnectionLost(f"no manager in {self._patience:g} s: {self._why()}") from None
-        if self._closed:
+        if self._closed or self._line.over:
             raise ConnectionLost(f"no manager: {self._why()}")
 
     def _why(self) -> str:

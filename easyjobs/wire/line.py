@@ -32,6 +32,7 @@ SEND_DEADLINE: Final = 10.0
 UNAUTHORIZED: Final = 4401
 PROTOCOL_BROKEN: Final = 4406
 REPLACED: Final = 4409
+UNFIT: Final = 4422
 
 Dialler: TypeAlias = Callable[[], Awaitable[Link]]
 
@@ -75,6 +76,8 @@ class Line:
         self._running: asyncio.Task[None] | None = None
         self.replaced = False
         """Whether a newer session of the same worker_id took over; the line has ended then."""
+        self.unfit: str | None = None
+        """Why the manager will not have this worker's tasks, whatever comes; the line has ended then."""
         self.denied: Unauthorized | None = None
         """What the manager said when it last refused us; None when it let us in, or was not there."""
         self.reason = "not connected yet"
@@ -84,6 +87,11 @@ class Line:
     def up(self) -> bool:
         """Whether the manager has said welcome on a link that still stands."""
         return self._up
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended for good, and by the manager's will."""
+        return self.replaced or self.unfit is not None
 
     def start(self) -> None:
         """Connect, and stay connected until `close`. Once."""
@@ -142,6 +150,11 @@ class Line:
                     self._complain("a newer session of this worker_id took over; this one takes nothing more")
                     self._changed(False)
                     return
+                if code == UNFIT:
+                    self.unfit = self._farewell
+                    self._complain(f"the manager refuses its tasks, and it takes nothing: {self.unfit}")
+                    self._changed(False)
+                    return
                 if code in (UNAUTHORIZED, PROTOCOL_BROKEN):
                     wait = self._slowly()
                 elif self._welcomed:
@@ -171,6 +184,7 @@ class Line:
     async def _converse(self, link: Link) -> int:
         """Speak over a link until it ends; its close code."""
         self._welcomed = False
+        self._farewell = ""
         self._link = link
         self._peer.connected(self._clock.monotonic())
         self._unsaid.set()
@@ -182,6 +196,7 @@ class Line:
                 self._heard(await link.receive())
         except LinkClosed as end:
             closed = end
+            self._farewell = end.reason
         except ProtocolError as error:
             closed = LinkClosed(error.code, str(error))
             await link.close(error.code, str(error))

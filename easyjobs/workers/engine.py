@@ -142,7 +142,7 @@ class Engine:
             self._watchdog.stop()
         try:
             async with asyncio.timeout(FLUSH if self.line.up else FLUSH / 5):
-                while self._side.unacked and not self.line.replaced:
+                while self._side.unacked and not self.line.over:
                     self._settled.clear()
                     await self._settled.wait()
         except TimeoutError:
@@ -154,9 +154,9 @@ class Engine:
         await self._executor.close()
         CaptureHandler.remove()
 
-    async def until_replaced(self) -> None:
-        """Wait until a newer session of this worker_id has taken over."""
-        while not self.line.replaced:
+    async def until_over(self) -> None:
+        """Wait until a newer session of this worker_id has taken over, or the manager has refused the tasks."""
+        while not self.line.over:
             self._settled.clear()
             await self._settled.wait()
 
@@ -177,7 +177,7 @@ class Engine:
 
     def _changed(self, up: bool) -> None:
         self.calls.line_changed(up)
-        if self.line.replaced:
+        if self.line.over:
             self.runner.withdraw(self._side.named())
             self._settled.set()
 

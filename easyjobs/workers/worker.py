@@ -11,7 +11,7 @@ from types import ModuleType, TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from easyjobs.clock import Clock, SystemClock
-from easyjobs.errors import ConfigurationError, ConnectionLost
+from easyjobs.errors import ConfigurationError, ConnectionLost, RegistrationError
 from easyjobs.ids import Ids
 from easyjobs.settings import WorkerSettings, worker_settings
 from easyjobs.tasks.decorator import BoundTask, Declare, bind
@@ -213,14 +213,17 @@ class EasyJobsWorker:
 
         A second signal ends the grace at once.
 
-        :raises ConnectionLost: a newer process of the same worker_id took over.
+        :raises ConnectionLost: a newer process of the same worker_id took over. RegistrationError: the manager refuses
+            its tasks, for what their chains would be together with those of other workers.
         """
         engine = self._start(standalone=True)
         with stop_signals(engine.runner.hurry) as told:
-            replaced = engine.nursery.spawn(engine.until_replaced(), "replaced")
-            await asyncio.wait((told, replaced), return_when=asyncio.FIRST_COMPLETED)
-            replaced.cancel()
+            over = engine.nursery.spawn(engine.until_over(), "over")
+            await asyncio.wait((told, over), return_when=asyncio.FIRST_COMPLETED)
+            over.cancel()
             await self.stop()
+        if engine.line.unfit is not None:
+            raise RegistrationError(f"the manager refuses the tasks of this worker: {engine.line.unfit}")
         if engine.line.replaced:
             raise ConnectionLost(f"another process took over the worker_id {engine.worker_id}")
 

@@ -16,6 +16,7 @@ from easyjobs.protocol.messages import (
     Heartbeat,
     Hello,
     Outcome,
+    Register,
     Verdict,
     Welcome,
 )
@@ -271,7 +272,7 @@ async def test_parameters_that_are_no_schema_are_refused_and_leave_no_dead_voice
     bad = spec("bad", signature=Signature(parameters=(Parameter("n", {"type": "nonsense"}),)))
     peer = Peer(house)
     peer.say(Hello(1, "worker", worker_id="w", tasks=[spec(), bad], slots=1))
-    assert await peer.until_closed() == 4406
+    assert await peer.until_closed() == 4422
     assert all(not live.voice.closed() for live in house.hub.roster.sessions.values())  # type: ignore[union-attr]
 
 
@@ -339,3 +340,50 @@ async def test_goodbye_ends_the_session_and_hands_back_what_was_on_its_way(house
     assert await house.store.sessions() == []
     worker.say(Heartbeat())
     assert house.hub.roster.sessions == {}
+
+
+# -- chains
+
+
+async def refusal(peer: Peer) -> str:
+    assert await peer.until_closed() == 4422
+    return peer.reason
+
+
+@story
+async def test_chains_that_come_back_over_two_workers_are_refused_to_the_second(house: House) -> None:
+    await house.open()
+    first = await house.worker(spec("a", run_after=("r:b",)))
+    peer = Peer(house)
+    peer.say(Hello(1, "worker", worker_id="v", tasks=[spec("other"), spec("b", "r", on_failure="q:a")], slots=1))
+    assert await refusal(peer) == "a chain of tasks may not come back: r:b → q:a → r:b"
+    assert house.hub.catalog.get("q", "other") is None, "nothing of it is taken in"
+    assert first.closed is None
+
+
+@story
+async def test_a_chain_that_is_declared_later_is_refused_too(house: House) -> None:
+    await house.open()
+    peer = await house.worker(spec("a", run_after=("b",)))
+    peer.say(Register([spec("b", run_before=("a",))]))
+    assert await refusal(peer) == "a chain of tasks may not come back: b → a → b"
+
+
+@story
+async def test_names_that_can_name_no_task_are_refused(house: House) -> None:
+    await house.open()
+    peer = Peer(house)
+    peer.say(Hello(1, "worker", worker_id="w", tasks=[spec("a", run_after=("../b",))], slots=1))
+    assert "'../b' cannot name a task" in await refusal(peer)
+
+
+@story
+async def test_a_chain_may_be_turned_round_when_nobody_offers_it_the_old_way_any_more(house: House) -> None:
+    await house.open()
+    old = await house.worker(spec("a", run_after=("b",)), spec("b"))
+    await house.again(old, tasks=[spec("a"), spec("b", run_after=("a",))])
+    other = await house.worker(spec("c", run_after=("d",)), worker_id="v")
+    other.say(Goodbye())
+    await house.settle()
+    new = await house.worker(spec("d", run_after=("c",)), worker_id="v2")
+    assert new.closed is None

@@ -10,8 +10,9 @@ import os
 import pytest
 from scripted_manager import ScriptedManager, assignment, play, result_of
 
-from easyjobs.errors import ConfigurationError, ConnectionLost, Unauthorized
+from easyjobs.errors import ConfigurationError, ConnectionLost, RegistrationError, Unauthorized
 from easyjobs.protocol.messages import Ack, Credit, Finished, Goodbye, Held, Started, Verdict
+from easyjobs.tasks.handle import Call
 from easyjobs.workers.worker import EasyJobsWorker
 
 
@@ -161,10 +162,36 @@ def test_a_worker_replaced_by_a_newer_session_stops_its_jobs_and_stays_away(capl
         assert not worker.connected
         assert worker._engine is not None
         assert not worker._engine.runner._runs
-        await worker._engine.until_replaced()
+        await worker._engine.until_over()
 
     play(story)
     assert any("newer session" in record.message for record in caplog.records)
+
+
+def test_a_worker_whose_tasks_the_manager_refuses_says_so_once_and_stays_away(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(worker: EasyJobsWorker, manager: ScriptedManager) -> None:
+        await worker.start()
+        await manager.greeted()
+        await manager.link.close(4422, "a chain of tasks may not come back: a → b → a")
+        await asyncio.sleep(600)
+        assert manager.dialled == 1
+        with pytest.raises(ConnectionLost, match="a → b → a"):
+            await worker.submit([Call("q", "a", (), {})])
+
+    play(story)
+    complaints = [record for record in caplog.records if "refuses its tasks" in record.message]
+    assert [record.levelno for record in complaints] == [logging.ERROR]
+
+
+def test_a_process_that_is_nothing_but_a_worker_ends_when_its_tasks_are_refused() -> None:
+    async def story(worker: EasyJobsWorker, manager: ScriptedManager) -> None:
+        running = asyncio.ensure_future(worker.run())
+        await manager.greeted()
+        await manager.link.close(4422, "a chain of tasks may not come back: a → b → a")
+        with pytest.raises(RegistrationError, match="a → b → a"):
+            await running
+
+    play(story)
 
 
 # -- leaving
