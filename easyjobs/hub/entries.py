@@ -21,7 +21,7 @@ class Arrival(msgspec.Struct):
     `done` is called once, after the commit: each job is then stored, or `instead` has the one that its id, key or
     uniqueness already belonged to, or `refused` says why not, and `blamed` names the job for whose sake
     all were refused. `pending` counts the units that are not answered. `joins` are live jobs, by `unique_key`, that
-    prerequisites join.
+    prerequisites join. `writes` go before the jobs of an arrival that is `together`, in the same unit.
     """
 
     jobs: list[Job]
@@ -32,6 +32,7 @@ class Arrival(msgspec.Struct):
     blamed: str | None = None
     pending: int = 0
     joins: dict[str, Job] = {}
+    writes: list[Write] = []
 
     @property
     def keyed(self) -> bool:

@@ -103,8 +103,8 @@ class Judge:
                 if entry.together:
                     entry.pending = 1
                     links = self._linked(entry, entry.jobs, now)
-                    inserts: list[Write] = [Insert(job, epochs.get(job.session or "", 0)) for job in entry.jobs]
-                    units.append(Unit(inserts if links is None else inserts + links.writes))
+                    writes = entry.writes + [Insert(job, epochs.get(job.session or "", 0)) for job in entry.jobs]
+                    units.append(Unit(writes if links is None else writes + links.writes))
                     plan.append((entry, None, None, links))
                 else:
                     entry.pending = len(entry.jobs)

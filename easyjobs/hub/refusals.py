@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Hashable
 from functools import partial
 
 from easyjobs.core.changes import Broken, Stale
@@ -23,6 +24,10 @@ def refused(arrival: Arrival, jobs: list[Job], verdict: Stale | Broken, *, chain
         arrival.pending -= 1
         arrival.refused.update((job.id, Unprocessable(verdict.reason)) for job in jobs)
         return []
+    if verdict.why == "schedule":
+        arrival.pending -= 1
+        arrival.refused.update((job.id, Conflict("The schedule changed meanwhile.")) for job in jobs)
+        return []
     again = verdict.why == "session" or (chained and _joins_anew(arrival, jobs, verdict))
     rest = jobs if again else _join(arrival, jobs, verdict)
     if not rest:
@@ -32,7 +37,8 @@ def refused(arrival: Arrival, jobs: list[Job], verdict: Stale | Broken, *, chain
         if job.state == RUNNING:  # it was to begin at once; that is decided anew
             job.state, job.attempt, job.version, job.started_at = QUEUED, 0, 0, None
             job.session = job.worker = job.token = None
-    return [Arrival(rest, arrival.together, partial(_joined, arrival), joins=arrival.joins)]
+    done = partial(_joined, arrival)
+    return [Arrival(rest, arrival.together, done, joins=arrival.joins, writes=arrival.writes)]
 
 
 def _joins_anew(arrival: Arrival, jobs: list[Job], verdict: Stale) -> bool:
@@ -89,15 +95,17 @@ def _joined(arrival: Arrival, part: Arrival) -> None:
         arrival.done(arrival)
 
 
-def _mark(job: Job, why: str) -> str | None:
+def _mark(job: Job, why: str) -> Hashable:
     """What two jobs have in common when the one is in the other's way."""
+    if why == "tick":
+        return (job.schedule, job.tick)
     return job.key if why == "key" else job.unique_key if why == "unique" else job.id
 
 
 def _differs(job: Job, theirs: Job, why: str) -> bool:
     if why == "key":
         return job.body != theirs.body
-    if why == "unique":
+    if why in ("unique", "tick"):
         return False
     return (job.queue, job.task, job.args, job.kwargs) != (theirs.queue, theirs.task, theirs.args, theirs.kwargs)
 

@@ -30,8 +30,9 @@ class Admission:
         self._limits = settings.limits
         self.depth: dict[str, int] = {}
 
-    def admit(self, s: Submission, now: float) -> Job:
-        """The job that `s` asks for, not stored yet.
+    def admit(self, s: Submission, now: float, *, from_code: bool = False) -> Job:
+        """The job that `s` asks for, not stored yet. Arguments that are `from_code` must bind by name; their types are
+        their author's business.
 
         :raises NotFound: no such task. ArgumentsRefused, BadRequest, TooLarge: its arguments. Unprocessable: any other
             value outside its range. TooMany: the queue is full.
@@ -43,7 +44,10 @@ class Admission:
             raise TooMany(f"Queue {s.queue!r} holds {self._settings.queue_depth} jobs, which is its limit.")
         args, kwargs = bytes(s.args), bytes(s.kwargs)
         limits = self._limits
-        entry.checker.check(args, kwargs, size=limits.arguments, depth=limits.depth)
+        if from_code:
+            entry.spec.signature.bind(parse(args, limits.depth, "args"), parse(kwargs, limits.depth, "kwargs"))
+        else:
+            entry.checker.check(args, kwargs, size=limits.arguments, depth=limits.depth)
         options = entry.options
         lane = entry.lane
         job = Job(
