@@ -42,7 +42,7 @@ class Update(msgspec.Struct):
 
 
 class Delete(msgspec.Struct):
-    """Remove a job with its attempts and logs. Guard: its version."""
+    """Remove a job with its attempts, its logs and the edges that end at it. Guard: its version."""
 
     job: Job
 
@@ -74,8 +74,8 @@ class AddEdge(msgspec.Struct):
     """A job waits for another. The follower's `deps_left` is its inserter's business.
 
     Without `join` the prerequisite is inserted in the same unit, its `followers` counted already. With `join` it was
-    there before: its `followers` and its version rise, so that an end decided without this edge is stale.
-    Guard (`ended`): it is there and not final.
+    there before: its `followers` and its version rise, so that an end decided without this edge is stale. Guard of a
+    join (`ended`): it is there and not final. Between two jobs there is one edge; a second is `Broken`.
     """
 
     edge: Edge
@@ -241,8 +241,8 @@ class Claim(msgspec.Struct):
 
 class Committed(msgspec.Struct):
     """The answer to a commit: a verdict for each unit in order, the jobs that were claimed, in order of urgency, with
-    their new rows, the lanes in which nothing is ready any more, and the followers that were queued, as they were when
-    the last unit was applied.
+    their new rows, the lanes in which nothing is ready any more, and the followers that were queued, oldest first, as
+    they were when the last unit was applied.
     """
 
     verdicts: list[Verdict]

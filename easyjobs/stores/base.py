@@ -8,7 +8,7 @@ which edge releases a follower, and whether a bounded counter has room.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -18,7 +18,16 @@ from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import State
 from easyjobs.core.task import TaskSpec
 
-SETTABLE: Final[frozenset[str]] = frozenset(Job.__struct_fields__) - {"id", "seq", "version", "key", "unique_key", "followers", "schedule", "tick"}
+SETTABLE: Final[frozenset[str]] = frozenset(Job.__struct_fields__) - {
+    "id",
+    "seq",
+    "version",
+    "key",
+    "unique_key",
+    "followers",
+    "schedule",
+    "tick",
+}
 """The columns that an `Update` may set; a unit that sets another is `Broken`."""
 
 
@@ -171,10 +180,14 @@ class Store(Protocol):
         """Lines of a job with `n` > `after`, oldest first."""
 
     async def followers(self, ids: Sequence[str]) -> dict[str, list[tuple[Edge, Job]]]:
-        """For each of `ids` for which any job waits: the edges that are not counted yet, with the waiting jobs."""
+        """For each of `ids` for which any job waits: the edges that are not counted yet, with the waiting jobs, oldest
+        job first.
+        """
 
     async def edges(self, ids: Sequence[str]) -> list[Edge]:
-        """All edges that end at one of `ids`, counted or not: what these jobs waited, or wait, for; by follower."""
+        """All edges that end at one of `ids`, counted or not: what these jobs waited, or wait, for; by follower and
+        prerequisite.
+        """
 
     async def live_of(self, schedules: Sequence[str]) -> dict[str, list[Job]]:
         """The jobs of these schedules that have not ended, oldest first; only schedules that have any."""
@@ -192,7 +205,8 @@ class Store(Protocol):
         """All that is paused, by kind and name."""
 
     async def prune(self, retention: Retention, limit: int) -> int:
-        """Remove up to `limit` jobs that ended too long ago, with their attempts and logs; how many it removed.
+        """Remove up to `limit` jobs that ended too long ago, with their attempts, logs and the edges that end at them;
+        how many it removed.
 
         Sessions that were lost so long ago (as `others`) go too, uncounted.
         One call looks at a bounded part of the rows, the next goes on from there; on a small store one call sees all.

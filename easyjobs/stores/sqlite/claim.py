@@ -20,7 +20,8 @@ from easyjobs.stores.sqlite.tally import Key
 # what a claim does not set or know anyway; `_begun` puts the rest around it
 _KEPT: Final = (
     "id, args, kwargs, state, priority, created_at, run_at, max_attempts, seq, version, attempt, failures, crashes,"
-    " finished_at, result, error, cancel, timeout, deadline, parent, retry_of, run, key, body, unique_key"
+    " finished_at, result, error, cancel, timeout, deadline, parent, retry_of, run, key, body, unique_key,"
+    " relation, deps_left, followers, schedule, tick, crashed_at"
 )
 _STATE, _PRIORITY, _SEQ = 3, 4, 8
 # INDEXED BY: a plan that is not this one must be an error, not a slow surprise among many finished rows
@@ -123,8 +124,9 @@ def _begun(row: Any, lane: Lane, offer: Offer, token: str, now: float, holds: st
         now,
         *row[13:16],
         None,
-        *row[16:],
+        *row[16:25],
         holds,
+        *row[25:],
     ]
     return Job(*values)
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, Final
 
-from easyjobs.core.job import Job
+from easyjobs.core.job import Edge, Job
 from easyjobs.stores.sqlite import texts
 from easyjobs.stores.sqlite.failures import is_undecodable
+
+_WAITING: Final = (
+    f"SELECT {texts.EDGE}, {texts.QUALIFIED_JOB} FROM edges CROSS JOIN jobs ON jobs.id = edges.follower"
+    " WHERE edges.prerequisite IN {} AND counted = 0 AND jobs.state = 'waiting'"
+)
+_EDGES: Final = f"SELECT {texts.EDGE} FROM edges INDEXED BY edges_follower WHERE follower IN {{}}"
+_LIVE: Final = (
+    f"SELECT {texts.JOB} FROM jobs INDEXED BY jobs_live_tick WHERE schedule IS NOT NULL AND schedule IN {{}}"
+    " AND (state = 'queued' OR state = 'running' OR state = 'retry' OR state = 'waiting')"
+)
 
 
 def tolerant(raw: bytes) -> str:
@@ -33,8 +43,42 @@ def fetch(connection: Connection, statement: str, parameters: Sequence[Any] = ()
 
 def jobs_by_id(connection: Connection, ids: Sequence[str]) -> dict[str, Job]:
     """Those of the jobs that exist, by id."""
-    found: dict[str, Job] = {}
-    for size, part in texts.slices(ids):
-        rows = fetch(connection, texts.select(f"SELECT {texts.JOB} FROM jobs WHERE id IN {{}}", size), part)
-        found.update((row[0], Job(*row)) for row in rows)
-    return found
+    rows = _each(connection, f"SELECT {texts.JOB} FROM jobs WHERE id IN {{}}", ids)
+    return {row[0]: Job(*row) for row in rows}
+
+
+def jobs_by_seq(connection: Connection, seqs: Sequence[int]) -> list[Job]:
+    """Those of the jobs that exist, oldest first."""
+    rows = _each(connection, f"SELECT {texts.JOB} FROM jobs WHERE seq IN {{}}", sorted(seqs))
+    return sorted((Job(*row) for row in rows), key=lambda job: job.seq)
+
+
+def followers(connection: Connection, ids: Sequence[str]) -> dict[str, list[tuple[Edge, Job]]]:
+    """Who waits for each of some jobs, oldest first."""
+    waiting: dict[str, list[tuple[Edge, Job]]] = {}
+    width = len(Edge.__struct_fields__)
+    pairs = [(Edge(*row[:width]), Job(*row[width:])) for row in _each(connection, _WAITING, ids)]
+    for edge, job in sorted(pairs, key=lambda pair: pair[1].seq):
+        waiting.setdefault(edge.prerequisite, []).append((edge, job))
+    return waiting
+
+
+def edges(connection: Connection, ids: Sequence[str]) -> list[Edge]:
+    """What some jobs waited for, by follower and prerequisite."""
+    found = [Edge(*row) for row in _each(connection, _EDGES, ids)]
+    return sorted(found, key=lambda edge: (edge.follower, edge.prerequisite))
+
+
+def live_of(connection: Connection, schedules: Sequence[str]) -> dict[str, list[Job]]:
+    """Jobs of some schedules that have not ended, oldest first."""
+    live: dict[str, list[Job]] = {}
+    jobs = [Job(*row) for row in _each(connection, _LIVE, schedules)]
+    for job in sorted(jobs, key=lambda job: job.seq):
+        live.setdefault(job.schedule or "", []).append(job)
+    return live
+
+
+def _each(connection: Connection, statement: str, values: Sequence[Any]) -> Iterator[Any]:
+    """The rows of a statement with one `{}` for a list, for all `values`, each once."""
+    for size, part in texts.slices(list(dict.fromkeys(values))):
+        yield from fetch(connection, texts.select(statement, size), part)

@@ -10,6 +10,7 @@ import aiosqlite
 import msgspec
 
 from easyjobs.core.job import Attempt, Job, LogLine, Session
+from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import STATES
 from easyjobs.core.task import TaskSpec
 from easyjobs.errors import StoreUnavailable
@@ -23,6 +24,7 @@ UNCOMMON: Final = frozenset(("waiting", "retry", "failed", "cancelled", "skipped
 WINDOW: Final = 50_000  # rows that one look for old jobs passes over
 
 _decode_spec = msgspec.json.Decoder(TaskSpec).decode
+_decode_schedule = msgspec.json.Decoder(Schedule).decode
 
 
 class Reader:
@@ -98,6 +100,18 @@ class Reader:
         """All that is paused."""
         return [Pause(*row) for row in await self._rows("SELECT kind, name, by, at FROM pauses ORDER BY kind, name")]
 
+    async def schedules(self) -> list[Schedule]:
+        """All that can be read; a rule that cannot is left out, and stays as it is."""
+        found = []
+        for row, version in await self._rows("SELECT row, version FROM schedules ORDER BY id"):
+            try:
+                schedule = _decode_schedule(row)
+            except msgspec.DecodeError:
+                continue
+            schedule.version = version
+            found.append(schedule)
+        return found
+
     async def old(self, retention: Retention, now: float, after: int, limit: int) -> tuple[list[int], int]:
         """Jobs that ended too long ago: up to `limit` numbers, lowest first, above `after` and within one window; and
         the number after which to go on, 0 when the end of the table was reached.
@@ -136,6 +150,7 @@ def page_statement(query: JobQuery, tally: Tally) -> tuple[str, list[Any]]:
         ("worker = ?", query.worker),
         ("run = ?", query.run),
         ("parent = ?", query.parent),
+        ("schedule = ?", query.schedule),
         ("created_at >= ?", query.since),
         ("created_at < ?", query.until),
         ("seq < ?", query.before),
@@ -158,6 +173,8 @@ def _way(query: JobQuery, matching: int, total: int) -> str:
     """The index to go by. SQLite keeps no statistics of these rows; the tally does."""
     if query.parent is not None:
         return "INDEXED BY jobs_parent"
+    if query.schedule is not None:
+        return "INDEXED BY jobs_schedule"
     if query.state == "running":
         return "INDEXED BY jobs_running"
     if query.state in UNCOMMON:

@@ -12,13 +12,13 @@ from typing import Final, Protocol, TypeVar
 
 from easyjobs.clock import Clock, SteadyClock, SystemClock
 from easyjobs.core.changes import Claim, Committed, Unit
-from easyjobs.core.job import Attempt, Job, Lane, LogLine, Session
+from easyjobs.core.job import Attempt, Edge, Job, Lane, LogLine, Session
+from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import State
 from easyjobs.errors import StoreLocked, StoreUnavailable
 from easyjobs.stores.base import Count, JobQuery, KnownTask, Page, Pause, Retention
-from easyjobs.stores.sqlite import files, texts
+from easyjobs.stores.sqlite import files, reading, texts
 from easyjobs.stores.sqlite.failures import translated
-from easyjobs.stores.sqlite.reading import fetch, jobs_by_id
 from easyjobs.stores.sqlite.reads import Reader, page_statement
 from easyjobs.stores.sqlite.tally import Tally
 from easyjobs.stores.sqlite.writer import Busy, Writer
@@ -157,17 +157,31 @@ class SQLiteStore:
 
     async def jobs(self, ids: Sequence[str]) -> dict[str, Job]:
         """Those of the jobs that exist, by id."""
-        return await self._exclusive(lambda: jobs_by_id(self._writer.connection, ids), len(ids))
+        return await self._exclusive(lambda: reading.jobs_by_id(self._writer.connection, ids), len(ids))
 
     async def running(self) -> list[Job]:
         """All that run."""
         statement = f"SELECT {texts.JOB} FROM jobs INDEXED BY jobs_running WHERE state = 'running' ORDER BY seq"
-        return [Job(*row) for row in await self._exclusive(lambda: fetch(self._writer.connection, statement))]
+        return [Job(*row) for row in await self._exclusive(lambda: reading.fetch(self._writer.connection, statement))]
+
+    async def followers(self, ids: Sequence[str]) -> dict[str, list[tuple[Edge, Job]]]:
+        """Who waits for each of some jobs, oldest first."""
+        return await self._exclusive(lambda: reading.followers(self._writer.connection, ids), len(ids))
+
+    async def edges(self, ids: Sequence[str]) -> list[Edge]:
+        """What some jobs waited for."""
+        return await self._exclusive(lambda: reading.edges(self._writer.connection, ids), len(ids))
+
+    async def live_of(self, schedules: Sequence[str]) -> dict[str, list[Job]]:
+        """Jobs of some schedules that have not ended, oldest first."""
+        return await self._exclusive(lambda: reading.live_of(self._writer.connection, schedules), len(schedules))
 
     async def lanes(self) -> list[Lane]:
         """Where something is ready."""
         statement = "SELECT DISTINCT queue, task, signature FROM jobs INDEXED BY jobs_ready WHERE ready = 1"
-        return sorted(Lane(*row) for row in await self._exclusive(lambda: fetch(self._writer.connection, statement)))
+        return sorted(
+            Lane(*row) for row in await self._exclusive(lambda: reading.fetch(self._writer.connection, statement))
+        )
 
     async def counts(self) -> list[Count]:
         """Live jobs by queue, task and state."""
@@ -204,15 +218,19 @@ class SQLiteStore:
         """All ever registered."""
         return await self._read(self._reader.tasks())
 
+    async def schedules(self) -> list[Schedule]:
+        """All that can be read."""
+        return await self._read(self._reader.schedules())
+
     async def pauses(self) -> list[Pause]:
         """All that is paused."""
         return await self._read(self._reader.pauses())
 
     # -- where it runs
 
-    async def _read(self, reading: Awaitable[T]) -> T:
+    async def _read(self, rows: Awaitable[T]) -> T:
         try:
-            return await reading
+            return await rows
         except (sqlite3.Error, OSError) as error:
             raise translated(error, self.path) from error
 

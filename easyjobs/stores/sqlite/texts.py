@@ -12,15 +12,17 @@ from typing import Any, Final
 
 import msgspec
 
-from easyjobs.core.job import Attempt, Job, LogLine, Session
+from easyjobs.core.job import Attempt, Edge, Job, LogLine, Session
 from easyjobs.stores.base import SETTABLE
 
 SIZES: Final = (256, 64, 16, 4, 1)  # rows of a statement; few sizes, so that all of them stay prepared
 
 JOB: Final = ", ".join(Job.__struct_fields__)
+QUALIFIED_JOB: Final = ", ".join(f"jobs.{name}" for name in Job.__struct_fields__)  # in a join
 SEQ: Final = Job.__struct_fields__.index("seq")
 SESSION: Final = ", ".join(Session.__struct_fields__)
 ATTEMPT: Final = ", ".join(f'"{name}"' for name in Attempt.__struct_fields__)
+EDGE: Final = ", ".join(Edge.__struct_fields__)
 LOG_LINE: Final = ", ".join(LogLine.__struct_fields__)
 
 BARE: Final[tuple[Any, ...]] = msgspec.structs.astuple(Job("", "", ""))

@@ -15,7 +15,15 @@ class ClaimCases(Cases):
     @story
     async def test_a_claimed_job_runs_under_the_offers_session(self, play: Play) -> None:
         await play.arrive(play.session("s1", epoch=3))
-        await play.add(play.job("j1", attempt=4, version=9, failures=2, progress="old", holds="old"))
+        chained = {
+            "relation": "after",
+            "deps_left": 1,
+            "followers": 2,
+            "schedule": "s",
+            "tick": 3.0,
+            "crashed_at": "[]",
+        }
+        await play.add(play.job("j1", attempt=4, version=9, failures=2, progress="old", holds="old", **chained))
         play.clock.advance(5)
         (job,) = (await play.claim(play.offer(epoch=3))).claimed
         expected = play.job(
@@ -31,6 +39,7 @@ class ClaimCases(Cases):
             session="s1",
             worker="worker of s1",
             started_at=play.store.now(),
+            **chained,
         )
         assert job == expected
         assert await play.row("j1") == expected

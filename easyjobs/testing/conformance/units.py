@@ -41,6 +41,12 @@ class UnitCases(Cases):
             key="k",
             body="b",
             unique_key="u",
+            relation="before",
+            deps_left=2,
+            followers=3,
+            schedule="etl:load",
+            tick=1e9,
+            crashed_at="[1.5]",
         )
         await play.add(play.job("j1"), full)
         assert await play.store.jobs(["j2", "j1", "none"]) == {"j1": play.job("j1", seq=1), "j2": full}

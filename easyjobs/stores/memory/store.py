@@ -1,82 +1,32 @@
-"""The store in memory: the executable specification of `base.Store`, plain rather than fast.
-
-Rows are never changed in place: a write puts a changed copy, and what was there before goes into an undo list until
-its unit is whole.
-"""
+"""The store in memory around its tables: units and commits, the claim, the upkeep, the reads."""
 
 from __future__ import annotations
 
 import copy
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
-
-import msgspec
 
 from easyjobs.clock import Clock, SteadyClock, SystemClock
-from easyjobs.core.changes import (
-    APPLIED,
-    AppendLogs,
-    Broken,
-    Claim,
-    Committed,
-    Delete,
-    DropPause,
-    FlagCancel,
-    Insert,
-    LoseSession,
-    NoteProgress,
-    PutPause,
-    PutSession,
-    PutTask,
-    Renew,
-    Stale,
-    Unit,
-    Update,
-    Verdict,
-    Why,
-    Write,
-)
-from easyjobs.core.job import Attempt, Job, Lane, LogLine, Session
+from easyjobs.core.changes import APPLIED, Broken, Claim, Committed, Insert, Stale, Unit, Verdict
+from easyjobs.core.job import Attempt, Edge, Job, Lane, LogLine, Session
 from easyjobs.core.placement import place, urgency
+from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import CLAIMABLE, COMPLETED, RUNNING, WAITING, State
 from easyjobs.errors import StoreLocked, StoreUnavailable
-from easyjobs.stores.base import SETTABLE, Count, JobQuery, KnownTask, Page, Pause, Retention
-
-MOVES = frozenset(("state", "run_at"))  # columns that say whether a job is ready
-
-K = TypeVar("K")
-V = TypeVar("V")
-R = TypeVar("R", bound=msgspec.Struct)
+from easyjobs.stores.base import Count, JobQuery, KnownTask, Page, Pause, Retention
+from easyjobs.stores.memory.tables import GuardFailed, Tables, changed, put
 
 
-class _GuardFailed(Exception):
-    """Which guard, and the id of the job that is in the way."""
-
-    def __init__(self, why: Why, id: str | None = None) -> None:
-        self.why: Why = why
-        self.id = id
-
-
-class MemoryStore:
+class MemoryStore(Tables):
     """Keeps all rows in this object: they outlive `close`, not the process. May be opened again after `close`."""
 
     single_manager = True
 
     def __init__(self, clock: Clock | None = None) -> None:
+        super().__init__()
         self._source: Clock = clock or SystemClock()
         self._clock = SteadyClock(self._source)
-        self._now = 0.0  # of the commit under way
         self._is_open = False
-        self._seq = 0
-        self._jobs: dict[str, Job] = {}
-        self._ready: dict[str, bool] = {}  # queued and retry jobs: whether a claim may take them
-        self._attempts: dict[str, tuple[Attempt, ...]] = {}
-        self._logs: dict[str, tuple[LogLine, ...]] = {}
-        self._sessions: dict[str, Session] = {}
-        self._tasks: dict[Lane, KnownTask] = {}
-        self._pauses: dict[tuple[str, str], Pause] = {}
-        self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
 
     async def open(self) -> None:
         """Begin, with the rows of last time.
@@ -102,10 +52,12 @@ class MemoryStore:
         """Apply each unit, then the claim."""
         self._check_open()
         self._now = self.now()
+        self._released.clear()
         verdicts = [self._apply(unit) for unit in units]
+        released = sorted((self._jobs[id] for id in self._released if id in self._jobs), key=lambda job: job.seq)
         claimed, emptied = self._claim(claim) if claim is not None else ([], [])
         self._undo.clear()
-        return Committed(verdicts, [copy.copy(job) for job in claimed], emptied)
+        return Committed(verdicts, _copies(claimed), emptied, _copies(released))
 
     def _apply(self, unit: Unit) -> Verdict:
         self._undo.clear()
@@ -116,120 +68,17 @@ class MemoryStore:
                 self._write(write)
                 if isinstance(write, Insert):
                     inserted.append((write.job, self._seq))
-        except (_GuardFailed, ValueError, TypeError, OverflowError) as refusal:
+        except (GuardFailed, ValueError, TypeError, OverflowError) as refusal:
             for table, key, old in reversed(self._undo):
-                _put(table, key, old)
+                put(table, key, old)
             self._seq = seq
-            if not isinstance(refusal, _GuardFailed):
+            if not isinstance(refusal, GuardFailed):
                 return Broken(str(refusal))
             row = self._jobs.get(refusal.id or "")
             return Stale(refusal.why, [] if row is None else [copy.copy(row)])
         for job, number in inserted:
             job.seq = number
         return APPLIED
-
-    def _set(self, table: dict[K, V], key: K, value: V | None) -> None:
-        """Put a row, or remove it (None), so that it can be undone."""
-        self._undo.append((table, key, table.get(key)))
-        _put(table, key, value)
-
-    def _write(self, write: Write) -> None:
-        if isinstance(write, Insert):
-            self._insert(write)
-        elif isinstance(write, Update):
-            self._update(write)
-        elif isinstance(write, Delete):
-            self._delete(self._guarded(write.job))
-        elif isinstance(write, FlagCancel):
-            job = self._jobs.get(write.id)
-            if job is None or job.state != RUNNING or job.attempt != write.attempt:
-                raise _GuardFailed("version", write.id)
-            self._set(self._jobs, job.id, _changed(job, cancel=write.by))
-        elif isinstance(write, NoteProgress):
-            job = self._jobs.get(write.id)
-            if job is not None and job.state == RUNNING and job.attempt == write.attempt:
-                self._set(self._jobs, job.id, _changed(job, progress=write.progress))
-        elif isinstance(write, AppendLogs):
-            if write.id in self._jobs:
-                kept = self._logs.get(write.id, ())
-                lines = tuple(_storable(LogLine(len(kept) + n, *line)) for n, line in enumerate(write.lines, 1))
-                self._set(self._logs, write.id, kept + lines)
-        elif isinstance(write, PutTask):
-            self._set(self._tasks, write.spec.lane, _storable(KnownTask(write.spec, write.seen_at)))
-        elif isinstance(write, PutPause):
-            if (write.kind, write.name) not in self._pauses:
-                pause = _storable(Pause(write.kind, write.name, write.by, write.at))
-                self._set(self._pauses, (write.kind, write.name), pause)
-        elif isinstance(write, DropPause):
-            self._set(self._pauses, (write.kind, write.name), None)
-        else:
-            self._write_session(write)
-
-    def _insert(self, write: Insert) -> None:
-        job = write.job
-        if job.id in self._jobs:
-            raise _GuardFailed("id", job.id)
-        if job.key is not None:
-            for other in self._jobs.values():
-                if other.key == job.key:
-                    raise _GuardFailed("key", other.id)
-        if job.unique_key is not None and not job.final:
-            for other in self._jobs.values():
-                if other.unique_key == job.unique_key and not other.final:
-                    raise _GuardFailed("unique", other.id)
-        if job.state == RUNNING:
-            self._live(job.session, write.epoch)
-        row = _changed(job, seq=self._seq + 1)
-        self._seq += 1
-        self._put_job(row)
-
-    def _update(self, write: Update) -> None:
-        columns = write.columns
-        job = self._guarded(write.job)
-        leaves = job.state == RUNNING and columns.get("state", COMPLETED) != COMPLETED
-        if leaves and job.cancel != write.job.cancel:
-            raise _GuardFailed("cancel", job.id)
-        if not columns.keys() <= SETTABLE:
-            raise ValueError(f"columns that cannot be set: {', '.join(sorted(columns.keys() - SETTABLE))}")
-        self._put_job(_changed(job, **columns, version=job.version + 1), moved=not columns.keys().isdisjoint(MOVES))
-        if write.past is not None:
-            past = self._attempts.get(job.id, ())
-            self._set(self._attempts, job.id, (*past, _storable(copy.copy(write.past))))
-
-    def _delete(self, job: Job) -> None:
-        tables: list[dict[str, Any]] = [self._jobs, self._ready, self._attempts, self._logs]
-        for table in tables:
-            self._set(table, job.id, None)
-
-    def _guarded(self, job: Job) -> Job:
-        """The row as it is, if it still has the version of `job`, and is not another job of the same id."""
-        row = self._jobs.get(job.id)
-        if row is None or row.version != job.version or job.seq not in (0, row.seq):
-            raise _GuardFailed("version", job.id)
-        return row
-
-    def _put_job(self, row: Job, moved: bool = True) -> None:
-        self._set(self._jobs, row.id, row)
-        if moved:
-            self._set(self._ready, row.id, row.run_at <= self._now if row.state in CLAIMABLE else None)
-
-    def _write_session(self, write: PutSession | Renew | LoseSession) -> None:
-        if isinstance(write, PutSession):
-            if write.session.id in self._sessions:
-                self._live(write.session.id, write.session.epoch - 1)
-            self._set(self._sessions, write.session.id, _storable(copy.copy(write.session)))
-        elif isinstance(write, Renew):
-            session = self._live(write.id, write.epoch)
-            self._set(self._sessions, session.id, _changed(session, expires_at=write.expires_at))
-        else:
-            session = self._live(write.id, write.epoch)
-            self._set(self._sessions, session.id, _changed(session, state="lost", ended_at=write.at))
-
-    def _live(self, id: str | None, epoch: int | None) -> Session:
-        session = self._sessions.get(id or "")
-        if session is None or session.state != "live" or epoch not in (None, session.epoch):
-            raise _GuardFailed("session")
-        return session
 
     def _claim(self, claim: Claim) -> tuple[list[Job], list[Lane]]:
         offers = [o for o in claim.offers if o.slots > 0 and self._is_live(o.session, o.epoch)]
@@ -240,7 +89,7 @@ class MemoryStore:
         ready = sorted((job for job in self._ready_jobs() if job.lane in lanes), key=urgency)
         claimed = []
         for (job, offer), token in zip(place(ready, offers, room, counters), claim.tokens, strict=False):
-            row = _changed(
+            row = changed(
                 job,
                 state=RUNNING,
                 attempt=job.attempt + 1,
@@ -285,7 +134,7 @@ class MemoryStore:
         ]
         old = sorted(old, key=lambda job: job.seq)[:limit]
         for job in old:
-            self._delete(job)
+            self._forget(job)
         for session in list(self._sessions.values()):
             if session.ended_at is not None and session.ended_at <= now - retention.others:
                 self._set(self._sessions, session.id, None)
@@ -358,6 +207,43 @@ class MemoryStore:
         self._check_open()
         return [copy.copy(line) for line in self._logs.get(id, ()) if line.n > after][:limit]
 
+    async def followers(self, ids: Sequence[str]) -> dict[str, list[tuple[Edge, Job]]]:
+        """Who waits for each of some jobs, the oldest first."""
+        self._check_open()
+        asked = set(ids)
+        rows = [
+            (self._jobs[edge.follower].seq, edge)
+            for edge, counted in self._edges.items()
+            if edge.prerequisite in asked and not counted and edge.follower in self._jobs
+        ]
+        waiting: dict[str, list[tuple[Edge, Job]]] = {}
+        for _, edge in sorted(rows, key=lambda row: row[0]):
+            job = self._jobs[edge.follower]
+            if job.state == WAITING:
+                waiting.setdefault(edge.prerequisite, []).append((edge, copy.copy(job)))
+        return waiting
+
+    async def edges(self, ids: Sequence[str]) -> list[Edge]:
+        """What some jobs waited for."""
+        self._check_open()
+        asked = set(ids)
+        found = [edge for edge in self._edges if edge.follower in asked]
+        return sorted(found, key=lambda edge: (edge.follower, edge.prerequisite))
+
+    async def live_of(self, schedules: Sequence[str]) -> dict[str, list[Job]]:
+        """Jobs of some schedules that have not ended, the oldest first."""
+        self._check_open()
+        live: dict[str, list[Job]] = {}
+        for job in sorted(self._jobs.values(), key=lambda job: job.seq):
+            if job.schedule is not None and job.schedule in schedules and not job.final:
+                live.setdefault(job.schedule, []).append(copy.copy(job))
+        return live
+
+    async def schedules(self) -> list[Schedule]:
+        """All of them."""
+        self._check_open()
+        return [copy.copy(schedule) for _, schedule in sorted(self._schedules.items())]
+
     async def sessions(self, lost_since: float | None = None) -> list[Session]:
         """Live ones, and those lost since."""
         self._check_open()
@@ -378,21 +264,8 @@ class MemoryStore:
             raise StoreUnavailable("The store is not open.")
 
 
-def _put(table: dict[K, V], key: K, value: V | None) -> None:
-    if value is None:
-        table.pop(key, None)
-    else:
-        table[key] = value
-
-
-def _changed(row: R, **columns: Any) -> R:
-    return _storable(msgspec.structs.replace(row, **columns))
-
-
-def _storable(row: R) -> R:
-    """`row`, if a store could write and read it; else ValueError says where a type or a text is wrong."""
-    msgspec.json.decode(msgspec.json.encode(row), type=type(row))
-    return row
+def _copies(jobs: Iterable[Job]) -> list[Job]:
+    return [copy.copy(job) for job in jobs]
 
 
 def _since(session: Session, moment: float | None) -> bool:

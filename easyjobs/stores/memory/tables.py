@@ -1,0 +1,275 @@
+"""The rows of the memory store and what each write does to them: plain rather than fast.
+
+Rows are never changed in place: a write puts a changed copy, and what was there before goes into an undo list until
+its unit is whole.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from easyjobs.core.changes import (
+    AddEdge,
+    AppendLogs,
+    Delete,
+    DropPause,
+    DropSchedule,
+    FlagCancel,
+    Insert,
+    LoseSession,
+    NoteProgress,
+    PutPause,
+    PutSchedule,
+    PutSession,
+    PutTask,
+    Release,
+    Renew,
+    Update,
+    Why,
+    Write,
+)
+from easyjobs.core.job import Attempt, Edge, Job, Lane, LogLine, Session
+from easyjobs.core.schedule import Schedule
+from easyjobs.core.states import CLAIMABLE, COMPLETED, QUEUED, RUNNING, WAITING
+from easyjobs.stores.base import SETTABLE, KnownTask, Pause
+
+MOVES: Final = frozenset(("state", "run_at"))  # columns that say whether a job is ready
+
+K = TypeVar("K")
+V = TypeVar("V")
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+class GuardFailed(Exception):
+    """Which guard, and the id of the job that is in the way."""
+
+    def __init__(self, why: Why, id: str | None = None) -> None:
+        self.why: Why = why
+        self.id = id
+
+
+class Tables:
+    """All rows. `_write` raises `GuardFailed`, or ValueError and the like where a row could not be stored; `_undo` then
+    says what was there before.
+    """
+
+    def __init__(self) -> None:
+        self._now = 0.0  # of the commit under way
+        self._seq = 0
+        self._jobs: dict[str, Job] = {}
+        self._ready: dict[str, bool] = {}  # queued and retry jobs: whether a claim may take them
+        self._attempts: dict[str, tuple[Attempt, ...]] = {}
+        self._logs: dict[str, tuple[LogLine, ...]] = {}
+        self._edges: dict[Edge, bool] = {}  # whether its prerequisite has completed, and it was counted
+        self._released: dict[str, bool] = {}  # followers that the commit under way has queued
+        self._sessions: dict[str, Session] = {}
+        self._tasks: dict[Lane, KnownTask] = {}
+        self._schedules: dict[str, Schedule] = {}
+        self._pauses: dict[tuple[str, str], Pause] = {}
+        self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
+
+    def _set(self, table: dict[K, V], key: K, value: V | None) -> None:
+        """Put a row, or remove it (None), so that it can be undone."""
+        self._undo.append((table, key, table.get(key)))
+        put(table, key, value)
+
+    def _write(self, write: Write) -> None:
+        _WRITES[type(write)](self, write)
+
+    # -- jobs
+
+    def _insert(self, write: Insert) -> None:
+        job = write.job
+        if job.id in self._jobs:
+            raise GuardFailed("id", job.id)
+        if job.key is not None:
+            self._keep_free("key", lambda other: other.key == job.key)
+        if job.unique_key is not None and not job.final:
+            self._keep_free("unique", lambda other: other.unique_key == job.unique_key and not other.final)
+        if job.schedule is not None and job.tick is not None:
+            self._keep_free("tick", lambda other: (other.schedule, other.tick) == (job.schedule, job.tick))
+        if job.state == RUNNING:
+            self._live(job.session, write.epoch)
+        row = changed(job, seq=self._seq + 1)
+        self._seq += 1
+        self._put_job(row)
+
+    def _keep_free(self, why: Why, taken_by: Callable[[Job], bool]) -> None:
+        for other in self._jobs.values():
+            if taken_by(other):
+                raise GuardFailed(why, other.id)
+
+    def _update(self, write: Update) -> None:
+        columns = write.columns
+        job = self._guarded(write.job)
+        leaves = job.state == RUNNING and columns.get("state", COMPLETED) != COMPLETED
+        if leaves and job.cancel != write.job.cancel:
+            raise GuardFailed("cancel", job.id)
+        if not columns.keys() <= SETTABLE:
+            raise ValueError(f"columns that cannot be set: {', '.join(sorted(columns.keys() - SETTABLE))}")
+        self._put_job(changed(job, **columns, version=job.version + 1), moved=not columns.keys().isdisjoint(MOVES))
+        if write.past is not None:
+            past = self._attempts.get(job.id, ())
+            self._set(self._attempts, job.id, (*past, storable(copy.copy(write.past))))
+
+    def _delete(self, write: Delete) -> None:
+        self._forget(self._guarded(write.job))
+
+    def _forget(self, job: Job) -> None:
+        tables: list[dict[str, Any]] = [self._jobs, self._ready, self._attempts, self._logs, self._released]
+        for table in tables:
+            self._set(table, job.id, None)
+        for edge in [edge for edge in self._edges if edge.follower == job.id]:
+            self._set(self._edges, edge, None)
+
+    def _guarded(self, job: Job) -> Job:
+        """The row as it is, if it still has the version of `job`, and is not another job of the same id."""
+        row = self._jobs.get(job.id)
+        if row is None or row.version != job.version or job.seq not in (0, row.seq):
+            raise GuardFailed("version", job.id)
+        return row
+
+    def _put_job(self, row: Job, moved: bool = True) -> None:
+        self._set(self._jobs, row.id, row)
+        if moved:
+            self._set(self._ready, row.id, row.run_at <= self._now if row.state in CLAIMABLE else None)
+
+    # -- words about jobs
+
+    def _flag_cancel(self, write: FlagCancel) -> None:
+        job = self._jobs.get(write.id)
+        if job is None or job.state != RUNNING or job.attempt != write.attempt:
+            raise GuardFailed("version", write.id)
+        self._set(self._jobs, job.id, changed(job, cancel=write.by))
+
+    def _note_progress(self, write: NoteProgress) -> None:
+        job = self._jobs.get(write.id)
+        if job is not None and job.state == RUNNING and job.attempt == write.attempt:
+            self._set(self._jobs, job.id, changed(job, progress=write.progress))
+
+    def _append_logs(self, write: AppendLogs) -> None:
+        if write.id in self._jobs:
+            kept = self._logs.get(write.id, ())
+            lines = tuple(storable(LogLine(len(kept) + n, *line)) for n, line in enumerate(write.lines, 1))
+            self._set(self._logs, write.id, kept + lines)
+
+    # -- chains
+
+    def _add_edge(self, write: AddEdge) -> None:
+        edge = write.edge
+        if write.join:
+            row = self._jobs.get(edge.prerequisite)
+            if row is None or row.final:
+                raise GuardFailed("ended", edge.prerequisite)
+            self._put_job(changed(row, followers=row.followers + 1, version=row.version + 1), moved=False)
+        if any(msgspec.structs.replace(edge, bad=bad) in self._edges for bad in ("fail", "skip")):
+            raise ValueError(f"{edge.follower} waits for {edge.prerequisite} already")
+        self._set(self._edges, storable(edge), False)
+
+    def _release(self, write: Release) -> None:
+        for edge, counted in list(self._edges.items()):
+            if edge.prerequisite == write.id and not counted:
+                self._set(self._edges, edge, True)
+                row = self._jobs.get(edge.follower)
+                if row is not None:
+                    self._count_down(changed(row, deps_left=row.deps_left - 1, version=row.version + 1))
+
+    def _count_down(self, row: Job) -> None:
+        if row.state == WAITING and row.deps_left == 0:
+            self._put_job(changed(row, state=QUEUED))
+            self._set(self._released, row.id, True)
+        else:
+            self._put_job(row, moved=False)
+
+    # -- schedules
+
+    def _put_schedule(self, write: PutSchedule) -> None:
+        schedule = write.schedule
+        self._guard_schedule(schedule.id, write.was)
+        self._set(self._schedules, schedule.id, changed(schedule, version=(write.was or 0) + 1))
+
+    def _drop_schedule(self, write: DropSchedule) -> None:
+        self._guard_schedule(write.id, write.was)
+        self._set(self._schedules, write.id, None)
+
+    def _guard_schedule(self, id: str, was: int | None) -> None:
+        row = self._schedules.get(id)
+        if (None if row is None else row.version) != was:
+            raise GuardFailed("schedule")
+
+    # -- tasks and pauses
+
+    def _put_task(self, write: PutTask) -> None:
+        self._set(self._tasks, write.spec.lane, storable(KnownTask(write.spec, write.seen_at)))
+
+    def _put_pause(self, write: PutPause) -> None:
+        if (write.kind, write.name) not in self._pauses:
+            pause = storable(Pause(write.kind, write.name, write.by, write.at))
+            self._set(self._pauses, (write.kind, write.name), pause)
+
+    def _drop_pause(self, write: DropPause) -> None:
+        self._set(self._pauses, (write.kind, write.name), None)
+
+    # -- sessions
+
+    def _put_session(self, write: PutSession) -> None:
+        if write.session.id in self._sessions:
+            self._live(write.session.id, write.session.epoch - 1)
+        self._set(self._sessions, write.session.id, storable(copy.copy(write.session)))
+
+    def _renew(self, write: Renew) -> None:
+        session = self._live(write.id, write.epoch)
+        self._set(self._sessions, session.id, changed(session, expires_at=write.expires_at))
+
+    def _lose_session(self, write: LoseSession) -> None:
+        session = self._live(write.id, write.epoch)
+        self._set(self._sessions, session.id, changed(session, state="lost", ended_at=write.at))
+
+    def _live(self, id: str | None, epoch: int | None) -> Session:
+        session = self._sessions.get(id or "")
+        if session is None or session.state != "live" or epoch not in (None, session.epoch):
+            raise GuardFailed("session")
+        return session
+
+
+_WRITES: Final[dict[type, Callable[[Tables, Any], None]]] = {
+    Insert: Tables._insert,
+    Update: Tables._update,
+    Delete: Tables._delete,
+    FlagCancel: Tables._flag_cancel,
+    NoteProgress: Tables._note_progress,
+    AppendLogs: Tables._append_logs,
+    AddEdge: Tables._add_edge,
+    Release: Tables._release,
+    PutSchedule: Tables._put_schedule,
+    DropSchedule: Tables._drop_schedule,
+    PutTask: Tables._put_task,
+    PutPause: Tables._put_pause,
+    DropPause: Tables._drop_pause,
+    PutSession: Tables._put_session,
+    Renew: Tables._renew,
+    LoseSession: Tables._lose_session,
+}
+
+
+def put(table: dict[K, V], key: K, value: V | None) -> None:
+    """Put a row, or remove it (None)."""
+    if value is None:
+        table.pop(key, None)
+    else:
+        table[key] = value
+
+
+def changed(row: R, **columns: Any) -> R:
+    """A copy of `row` with other columns; as `storable`."""
+    return storable(msgspec.structs.replace(row, **columns))
+
+
+def storable(row: R) -> R:
+    """`row`, if a store could write and read it; else ValueError says where a type or a text is wrong."""
+    msgspec.json.decode(msgspec.json.encode(row), type=type(row))
+    return row
