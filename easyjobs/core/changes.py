@@ -64,10 +64,19 @@ class NoteProgress(msgspec.Struct):
 
 
 class AppendLogs(msgspec.Struct):
-    """Keep lines that a job wrote: (attempt, time, level, text). Silently nothing for a job that is gone."""
+    """Keep lines that a job wrote: (attempt, time, level, text). Silently nothing for a job that is gone, or no lines.
+
+    Where `first` is not 0, the lines are those of one attempt, numbered by whoever said them (`voice`) from `first` on.
+    Those up to the highest number kept of that attempt and voice are passed over, so that they may be said again; and
+    the cursor `n` steps over numbers that were left out, so that a reader sees how many.
+    `drop` (from, to) then removes what was kept under these numbers, all of them lower than `first`.
+    """
 
     id: str
     lines: list[tuple[int, float, str, str]]
+    voice: str = ""
+    first: int = 0
+    drop: tuple[int, int] | None = None
 
 
 class AddEdge(msgspec.Struct):

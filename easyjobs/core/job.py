@@ -110,7 +110,9 @@ class Edge(msgspec.Struct, frozen=True):
 
 
 class LogLine(msgspec.Struct):
-    """One line a task wrote. `n` grows by one for each line of a job and is the cursor of its reader."""
+    """One line a task wrote. `n` grows with each line of a job and is the cursor of its reader; a number that is
+    missing is that of a line that was left out.
+    """
 
     n: int
     attempt: int

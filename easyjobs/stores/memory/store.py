@@ -205,7 +205,7 @@ class MemoryStore(Tables):
     async def logs(self, id: str, after: int = 0, limit: int = 1000) -> list[LogLine]:
         """Lines after `after`, oldest first."""
         self._check_open()
-        return [copy.copy(line) for line in self._logs.get(id, ()) if line.n > after][:limit]
+        return [copy.copy(row.line) for row in self._logs.get(id, ()) if row.line.n > after][:limit]
 
     async def followers(self, ids: Sequence[str]) -> dict[str, list[tuple[Edge, Job]]]:
         """Who waits for each of some jobs, the oldest first."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -52,6 +52,14 @@ class GuardFailed(Exception):
         self.id = id
 
 
+class LogRow(NamedTuple):
+    """A line, the attempt and voice that said it, and the number it gave it (0: none)."""
+
+    line: LogLine
+    said_by: tuple[int, str]
+    number: int
+
+
 class Tables:
     """All rows. `_write` raises `GuardFailed`, or ValueError and the like where a row could not be stored; `_undo` then
     says what was there before.
@@ -63,7 +71,7 @@ class Tables:
         self._jobs: dict[str, Job] = {}
         self._ready: dict[str, bool] = {}  # queued and retry jobs: whether a claim may take them
         self._attempts: dict[str, tuple[Attempt, ...]] = {}
-        self._logs: dict[str, tuple[LogLine, ...]] = {}
+        self._logs: dict[str, tuple[LogRow, ...]] = {}
         self._edges: dict[Edge, bool] = {}  # whether its prerequisite has completed, and it was counted
         self._released: dict[str, bool] = {}  # followers that the commit under way has queued
         self._sessions: dict[str, Session] = {}
@@ -152,10 +160,25 @@ class Tables:
             self._set(self._jobs, job.id, changed(job, progress=write.progress))
 
     def _append_logs(self, write: AppendLogs) -> None:
-        if write.id in self._jobs:
-            kept = self._logs.get(write.id, ())
-            lines = tuple(storable(LogLine(len(kept) + n, *line)) for n, line in enumerate(write.lines, 1))
-            self._set(self._logs, write.id, kept + lines)
+        if write.id not in self._jobs or not write.lines:
+            return
+        said_by = (write.lines[0][0], write.voice)
+        kept = self._logs.get(write.id, ())
+        n = kept[-1].line.n if kept else 0
+        highest = max((row.number for row in kept if row.said_by == said_by), default=0)
+        fresh: list[LogRow] = []
+        for number, line in enumerate(write.lines, write.first):
+            if write.first == 0:
+                n += 1
+                fresh.append(LogRow(storable(LogLine(n, *line)), (line[0], ""), 0))
+            elif number > highest:
+                n += number - highest
+                highest = number
+                fresh.append(LogRow(storable(LogLine(n, *line)), said_by, number))
+        if write.drop is not None:
+            low, high = max(1, write.drop[0]), min(write.drop[1], write.first - 1)
+            kept = tuple(row for row in kept if row.said_by != said_by or not low <= row.number <= high)
+        self._set(self._logs, write.id, (*kept, *fresh))
 
     # -- chains
 

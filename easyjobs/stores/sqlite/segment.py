@@ -31,6 +31,7 @@ from easyjobs.core.changes import (
 from easyjobs.core.job import Attempt, Job
 from easyjobs.core.states import CLAIMABLE, COMPLETED, RUNNING, WAITING
 from easyjobs.stores.sqlite import texts
+from easyjobs.stores.sqlite.lines import write_lines
 from easyjobs.stores.sqlite.tally import Key
 
 READY: Final = 1
@@ -231,23 +232,7 @@ class Segment:
             _expect_one(connection, "DELETE FROM jobs WHERE seq = ? AND version = ?", (job.seq, job.version))
             forget_jobs(connection, [job.seq])
         if self._logs:
-            self._write_logs(connection)
-
-    def _write_logs(self, connection: Connection) -> None:
-        last: dict[str, tuple[int, int]] = {}
-        for size, ids in texts.slices(list(self._logged)):
-            what = "SELECT id, seq, (SELECT max(n) FROM logs WHERE job = seq) FROM jobs WHERE id IN {}"
-            for id, seq, n in connection.execute(texts.select(what, size), ids):
-                last[id] = (seq, n or 0)
-        values: list[Any] = []
-        for write in self._logs:
-            if write.id in last:
-                seq, n = last[write.id]
-                for n, line in enumerate(write.lines, n + 1):  # noqa: B020 - goes on from the last
-                    values += (seq, n, *line)
-                last[write.id] = (seq, n)
-        for size, part in texts.slices(values, 6):
-            connection.execute(texts.insert("logs", f"job, {texts.LOG_LINE}", 6, size), part)
+            write_lines(connection, self._logged, self._logs)
 
     def _write_others(self, connection: Connection, sessions: Sessions) -> None:
         for write in self._others:

@@ -10,6 +10,7 @@ store is the specification: where a case here is silent, what it answers is righ
 """
 
 from easyjobs.testing.conformance.claims import ClaimCases
+from easyjobs.testing.conformance.lines import LineCases
 from easyjobs.testing.conformance.machine import RandomCases
 from easyjobs.testing.conformance.reads import ReadCases
 from easyjobs.testing.conformance.sessions import SessionCases
@@ -21,5 +22,7 @@ from easyjobs.testing.conformance.wholeness import WholenessCases
 __all__ = ["MakeStore", "StoreConformance"]
 
 
-class StoreConformance(UnitCases, WholenessCases, SessionCases, ClaimCases, ReadCases, UpkeepCases, RandomCases):
+class StoreConformance(
+    UnitCases, LineCases, WholenessCases, SessionCases, ClaimCases, ReadCases, UpkeepCases, RandomCases
+):
     """Override the fixture `make_store`."""

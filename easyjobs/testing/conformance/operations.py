@@ -114,7 +114,10 @@ def words(draw: st.DrawFn, seen: Sequence[Job], now: float) -> Write:
     if kind == "progress":
         return NoteProgress(job.id, job.attempt, draw(st.sampled_from(["half", "most"])))
     if kind == "logs":
-        return AppendLogs(job.id, [(job.attempt, now, "info", "a")] * draw(st.integers(0, 2)))
+        first = draw(st.integers(0, 4))
+        drop = draw(seldom((1, 2))) if first else None
+        voice = draw(st.sampled_from(["", "child"]))
+        return AppendLogs(job.id, [(job.attempt, now, "info", "a")] * draw(st.integers(0, 2)), voice, first, drop)
     return Delete(copy.copy(job))
 
 
