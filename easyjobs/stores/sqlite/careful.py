@@ -11,11 +11,14 @@ import msgspec
 
 from easyjobs.core.changes import (
     APPLIED,
+    AddEdge,
     Broken,
     Delete,
+    DropSchedule,
     FlagCancel,
     Insert,
     LoseSession,
+    PutSchedule,
     PutSession,
     Renew,
     Stale,
@@ -25,28 +28,23 @@ from easyjobs.core.changes import (
     Why,
     Write,
 )
-from easyjobs.core.job import Job
 from easyjobs.core.states import FINAL
-from easyjobs.stores.sqlite.failures import UNWRITABLE
+from easyjobs.stores.sqlite import texts
+from easyjobs.stores.sqlite.failures import UNWRITABLE, GuardFailed
 from easyjobs.stores.sqlite.reading import jobs_by_id
-from easyjobs.stores.sqlite.segment import GuardFailed, Segment, Sessions
-from easyjobs.stores.sqlite.tally import Key
+from easyjobs.stores.sqlite.segment import Effects, Segment, Sessions
 
 Reason: TypeAlias = tuple[Why, str | None]  # the guard, and the id of the job that is in the way
 
 
-def apply_each(
-    connection: Connection, sessions: Sessions, units: Sequence[Unit], now: float, next_seq: int
-) -> tuple[list[Verdict], list[Job], Counter[Key]]:
-    """Apply units in order, each wholly or not at all: the verdicts, the jobs inserted in order of `seq`, the moves."""
-    verdicts: list[Verdict] = []
-    inserted: list[Job] = []
-    moves: Counter[Key] = Counter()
+def apply_each(connection: Connection, sessions: Sessions, units: Sequence[Unit], now: float, next_seq: int) -> Effects:
+    """Apply units in order, each wholly or not at all."""
+    effects = Effects([], [], Counter(), [])
     for unit in units:
         connection.execute("SAVEPOINT unit")
         done: list[Segment] = []
         verdict: Verdict = APPLIED
-        seq = next_seq + len(inserted)
+        seq = next_seq + len(effects.inserted)
         for write in unit.writes:
             try:
                 segment = _apply(connection, sessions, write, now, seq)
@@ -58,10 +56,11 @@ def apply_each(
         connection.execute("RELEASE unit")
         if verdict is APPLIED:
             for segment in done:
-                inserted += segment.inserted
-                moves.update(segment.moves)
-        verdicts.append(verdict)
-    return verdicts, inserted, moves
+                effects.inserted.extend(segment.inserted)
+                effects.moves.update(segment.moves)
+                effects.queued.extend(segment.queued)
+        effects.verdicts.append(verdict)
+    return effects
 
 
 def _apply(connection: Connection, sessions: Sessions, write: Write, now: float, seq: int) -> Segment:
@@ -104,23 +103,30 @@ def _reason(connection: Connection, sessions: Sessions, write: Write) -> Reason 
         return ("cancel", job.id) if leaves and leaves != "completed" and row[1] != job.cancel else None
     if isinstance(write, FlagCancel):
         return "version", write.id
+    if isinstance(write, AddEdge):
+        prerequisite = write.edge.prerequisite
+        live = f"SELECT 1 FROM jobs WHERE id = ? AND {texts.LIVE}"
+        joins = write.join and connection.execute(live, (prerequisite,)).fetchone() is None
+        return ("ended", prerequisite) if joins else None
+    if isinstance(write, (PutSchedule, DropSchedule)):
+        id = write.schedule.id if isinstance(write, PutSchedule) else write.id
+        row = connection.execute("SELECT version FROM schedules WHERE id = ?", (id,)).fetchone()
+        return ("schedule", None) if (None if row is None else row[0]) != write.was else None
     return ("session", None) if isinstance(write, (PutSession, Renew, LoseSession)) else None
 
 
 def _reason_of_insert(connection: Connection, sessions: Sessions, write: Insert) -> Reason | None:
     job = write.job
-    guards: list[tuple[Why, str, Any]] = [
-        ("id", "id = ?", job.id),
-        ("key", "key = ?", job.key),
-        ("unique", f"unique_key = ? AND {_LIVE}", None if job.state in FINAL else job.unique_key),
+    guards: list[tuple[Why, str, list[Any]]] = [
+        ("id", "id = ?", [job.id]),
+        ("key", "key = ?", [job.key]),
+        ("unique", f"unique_key = ? AND {texts.LIVE}", [None if job.state in FINAL else job.unique_key]),
+        ("tick", "schedule = ? AND tick = ?", [job.schedule, job.tick]),
     ]
-    for why, condition, value in guards:
-        row = connection.execute(f"SELECT id FROM jobs WHERE {condition}", (value,)).fetchone()
+    for why, condition, values in guards:
+        row = connection.execute(f"SELECT id FROM jobs WHERE {condition}", values).fetchone()
         if row is not None:
             return why, row[0]
     if job.state == "running" and not sessions.live(connection, job.session, write.epoch):
         return "session", None
     return None
-
-
-_LIVE = "(state = 'queued' OR state = 'running' OR state = 'retry' OR state = 'waiting')"

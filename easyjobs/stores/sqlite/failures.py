@@ -7,6 +7,11 @@ from typing import Final
 
 from easyjobs.errors import StoreCorrupt, StoreError, StoreFull, StoreUnavailable
 
+
+class GuardFailed(Exception):
+    """A row was not there, or other than it should be."""
+
+
 UNWRITABLE: Final = (
     sqlite3.IntegrityError,
     sqlite3.ProgrammingError,

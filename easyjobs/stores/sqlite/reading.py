@@ -18,7 +18,7 @@ _WAITING: Final = (
 _EDGES: Final = f"SELECT {texts.EDGE} FROM edges INDEXED BY edges_follower WHERE follower IN {{}}"
 _LIVE: Final = (
     f"SELECT {texts.JOB} FROM jobs INDEXED BY jobs_live_tick WHERE schedule IS NOT NULL AND schedule IN {{}}"
-    " AND (state = 'queued' OR state = 'running' OR state = 'retry' OR state = 'waiting')"
+    f" AND {texts.LIVE}"
 )
 
 
@@ -41,15 +41,21 @@ def fetch(connection: Connection, statement: str, parameters: Sequence[Any] = ()
         connection.text_factory = str
 
 
+def each(connection: Connection, statement: str, values: Sequence[Any]) -> Iterator[Any]:
+    """The rows of a statement with one `{}` for a list, for all `values`, each once."""
+    for size, part in texts.slices(list(dict.fromkeys(values))):
+        yield from fetch(connection, texts.select(statement, size), part)
+
+
 def jobs_by_id(connection: Connection, ids: Sequence[str]) -> dict[str, Job]:
     """Those of the jobs that exist, by id."""
-    rows = _each(connection, f"SELECT {texts.JOB} FROM jobs WHERE id IN {{}}", ids)
+    rows = each(connection, f"SELECT {texts.JOB} FROM jobs WHERE id IN {{}}", ids)
     return {row[0]: Job(*row) for row in rows}
 
 
 def jobs_by_seq(connection: Connection, seqs: Sequence[int]) -> list[Job]:
     """Those of the jobs that exist, oldest first."""
-    rows = _each(connection, f"SELECT {texts.JOB} FROM jobs WHERE seq IN {{}}", sorted(seqs))
+    rows = each(connection, f"SELECT {texts.JOB} FROM jobs WHERE seq IN {{}}", sorted(seqs))
     return sorted((Job(*row) for row in rows), key=lambda job: job.seq)
 
 
@@ -57,7 +63,7 @@ def followers(connection: Connection, ids: Sequence[str]) -> dict[str, list[tupl
     """Who waits for each of some jobs, oldest first."""
     waiting: dict[str, list[tuple[Edge, Job]]] = {}
     width = len(Edge.__struct_fields__)
-    pairs = [(Edge(*row[:width]), Job(*row[width:])) for row in _each(connection, _WAITING, ids)]
+    pairs = [(Edge(*row[:width]), Job(*row[width:])) for row in each(connection, _WAITING, ids)]
     for edge, job in sorted(pairs, key=lambda pair: pair[1].seq):
         waiting.setdefault(edge.prerequisite, []).append((edge, job))
     return waiting
@@ -65,20 +71,14 @@ def followers(connection: Connection, ids: Sequence[str]) -> dict[str, list[tupl
 
 def edges(connection: Connection, ids: Sequence[str]) -> list[Edge]:
     """What some jobs waited for, by follower and prerequisite."""
-    found = [Edge(*row) for row in _each(connection, _EDGES, ids)]
+    found = [Edge(*row) for row in each(connection, _EDGES, ids)]
     return sorted(found, key=lambda edge: (edge.follower, edge.prerequisite))
 
 
 def live_of(connection: Connection, schedules: Sequence[str]) -> dict[str, list[Job]]:
     """Jobs of some schedules that have not ended, oldest first."""
     live: dict[str, list[Job]] = {}
-    jobs = [Job(*row) for row in _each(connection, _LIVE, schedules)]
+    jobs = [Job(*row) for row in each(connection, _LIVE, schedules)]
     for job in sorted(jobs, key=lambda job: job.seq):
         live.setdefault(job.schedule or "", []).append(job)
     return live
-
-
-def _each(connection: Connection, statement: str, values: Sequence[Any]) -> Iterator[Any]:
-    """The rows of a statement with one `{}` for a list, for all `values`, each once."""
-    for size, part in texts.slices(list(dict.fromkeys(values))):
-        yield from fetch(connection, texts.select(statement, size), part)

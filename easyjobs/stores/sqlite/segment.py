@@ -7,31 +7,40 @@ here: a segment that cannot be written wholly raises, and its caller finds out u
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from sqlite3 import Connection
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from easyjobs.core.changes import (
+    AddEdge,
     AppendLogs,
     Delete,
     DropPause,
+    DropSchedule,
     FlagCancel,
     Insert,
     LoseSession,
     NoteProgress,
     PutPause,
+    PutSchedule,
     PutSession,
     PutTask,
+    Release,
     Renew,
     Update,
+    Verdict,
     Write,
 )
 from easyjobs.core.job import Attempt, Job
 from easyjobs.core.states import CLAIMABLE, COMPLETED, RUNNING, WAITING
 from easyjobs.stores.sqlite import texts
+from easyjobs.stores.sqlite.failures import GuardFailed
 from easyjobs.stores.sqlite.lines import write_lines
+from easyjobs.stores.sqlite.links import Links, forget_edges
+from easyjobs.stores.sqlite.others import OTHERS, expect_one
+from easyjobs.stores.sqlite.schedules import Schedules
 from easyjobs.stores.sqlite.tally import Key
 
 READY: Final = 1
@@ -41,10 +50,6 @@ HELD: Final = 2
 _as_tuple = msgspec.structs.astuple
 _TAIL_QUEUED: Final = texts.BARE[texts.QUEUED_WIDTH :]
 _TAIL_RUNNING: Final = texts.BARE[texts.RUNNING_WIDTH :]
-
-
-class GuardFailed(Exception):
-    """Something in the segment found its row other than it should be."""
 
 
 class Sessions:
@@ -62,6 +67,17 @@ class Sessions:
         if self._live is None:
             self._live = dict(connection.execute("SELECT id, epoch FROM sessions WHERE state = 'live'").fetchall())
         return id is not None and self._live.get(id) == epoch
+
+
+class Effects(NamedTuple):
+    """What units did: a verdict for each, the jobs inserted in order of `seq`, the moves, the `seq` of the followers
+    that were queued.
+    """
+
+    verdicts: list[Verdict]
+    inserted: list[Job]
+    moves: Counter[Key]
+    queued: list[int]
 
 
 class Segment:
@@ -83,10 +99,17 @@ class Segment:
         self._deletes: list[Job] = []
         self._logs: list[AppendLogs] = []
         self._others: list[PutSession | Renew | LoseSession | PutTask | PutPause | DropPause] = []
+        self._links: Links | None = None
+        self._schedules: Schedules | None = None
         self._holders: dict[str | None, int] = {}  # sessions of the jobs that come claimed -> epoch
         self._touched: set[str] = set()
         self._noted: set[str] = set()
         self._logged: set[str] = set()
+
+    @property
+    def queued(self) -> list[int]:
+        """After `write`: the `seq` of the followers that it queued."""
+        return [] if self._links is None else self._links.queued
 
     def add(self, write: Write) -> bool:
         """Take `write`; False, and nothing taken, when it must come after what is here already."""
@@ -171,7 +194,7 @@ class Segment:
 
     def _add_delete(self, write: Delete) -> bool:
         job = write.job
-        if job.id in self._touched:
+        if job.id in self._touched or (self._links is not None and self._links.completed):
             return False
         self._deletes.append(job)
         self._touched.add(job.id)
@@ -196,6 +219,31 @@ class Segment:
         self._logged.add(write.id)
         self._logs.append(write)
         return True
+
+    def _add_edge(self, write: AddEdge) -> bool:
+        links = self._links
+        if links is None:
+            links = self._links = Links()
+        id = write.edge.prerequisite
+        if self._deletes or id in links.completed:
+            return False
+        if write.join:
+            if id in self._touched and id not in links.joined:
+                return False
+            self._touched.add(id)
+        links.add(write)
+        return True
+
+    def _add_release(self, write: Release) -> bool:
+        if self._links is None:
+            self._links = Links()
+        self._links.completed[write.id] = None
+        return True
+
+    def _add_schedule(self, write: PutSchedule | DropSchedule) -> bool:
+        if self._schedules is None:
+            self._schedules = Schedules()
+        return self._schedules.put(write) if isinstance(write, PutSchedule) else self._schedules.drop(write)
 
     def write(self, connection: Connection, sessions: Sessions) -> None:
         """Execute all of it.
@@ -222,83 +270,38 @@ class Segment:
             width = len(Attempt.__struct_fields__)
             for size, part in texts.slices(self._past, width):
                 connection.execute(texts.insert("attempts", texts.ATTEMPT, width, size), part)
+        if self._schedules is not None:
+            self._schedules.write(connection)
+        if self._links is not None:
+            self._links.write_edges(connection)
         for flag in self._flags:
-            _expect_one(
+            expect_one(
                 connection,
                 "UPDATE jobs SET cancel = ? WHERE id = ? AND state = 'running' AND attempt = ?",
                 (flag.by, flag.id, flag.attempt),
             )
         for job in self._deletes:
-            _expect_one(connection, "DELETE FROM jobs WHERE seq = ? AND version = ?", (job.seq, job.version))
-            forget_jobs(connection, [job.seq])
+            expect_one(connection, "DELETE FROM jobs WHERE seq = ? AND version = ?", (job.seq, job.version))
+            forget_jobs(connection, [job.seq], [job.id])
         if self._logs:
             write_lines(connection, self._logged, self._logs)
+        if self._links is not None:
+            self.moves.update(self._links.release(connection, self._now, self._touched))
 
     def _write_others(self, connection: Connection, sessions: Sessions) -> None:
         for write in self._others:
             if isinstance(write, (PutSession, LoseSession)):
                 sessions.forget()
-            _OTHERS[type(write)](connection, write)
+            OTHERS[type(write)](connection, write)
 
 
-def forget_jobs(connection: Connection, seqs: list[int]) -> None:
+def forget_jobs(connection: Connection, seqs: Sequence[int], ids: Sequence[str]) -> None:
     """Remove what hangs on removed jobs, and see to it that no other job ever gets their `seq`."""
     for size, part in texts.slices(seqs):
         connection.execute(texts.select("DELETE FROM logs WHERE job IN {}", size), part)
         connection.execute(texts.select("DELETE FROM attempts WHERE job IN {}", size), part)
+    forget_edges(connection, ids)
     connection.execute("UPDATE marks SET highest_removed = max(highest_removed, ?)", (max(seqs),))
-
-
-def _expect_one(connection: Connection, statement: str, parameters: tuple[Any, ...]) -> None:
-    if connection.execute(statement, parameters).rowcount != 1:
-        raise GuardFailed
-
-
-def _put_session(connection: Connection, write: PutSession) -> None:
-    columns = write.session.__struct_fields__
-    settings = ", ".join(f"{column} = excluded.{column}" for column in columns[1:])
-    _expect_one(
-        connection,
-        f"{texts.insert('sessions', texts.SESSION, len(columns), 1)} ON CONFLICT (id) DO UPDATE SET {settings}"
-        " WHERE state = 'live' AND epoch = excluded.epoch - 1",
-        _as_tuple(write.session),
-    )
-
-
-def _renew(connection: Connection, write: Renew) -> None:
-    _expect_one(
-        connection,
-        "UPDATE sessions SET expires_at = ? WHERE id = ? AND state = 'live' AND epoch = ?",
-        (write.expires_at, write.id, write.epoch),
-    )
-
-
-def _lose_session(connection: Connection, write: LoseSession) -> None:
-    _expect_one(
-        connection,
-        "UPDATE sessions SET state = 'lost', ended_at = ?"
-        " WHERE id = ? AND state = 'live' AND epoch = coalesce(?, epoch)",
-        (write.at, write.id, write.epoch),
-    )
-
-
-def _put_task(connection: Connection, write: PutTask) -> None:
-    spec = write.spec
-    connection.execute(
-        "INSERT INTO tasks (queue, name, signature, spec, seen_at) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET spec = excluded.spec, seen_at = excluded.seen_at",
-        (*spec.lane, msgspec.json.encode(spec).decode(), write.seen_at),
-    )
-
-
-def _put_pause(connection: Connection, write: PutPause) -> None:
-    connection.execute(
-        "INSERT INTO pauses (kind, name, by, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", _as_tuple(write)
-    )
-
-
-def _drop_pause(connection: Connection, write: DropPause) -> None:
-    connection.execute("DELETE FROM pauses WHERE kind = ? AND name = ?", (write.kind, write.name))
 
 
 _ADD: Final[dict[type, Callable[[Segment, Any], bool]]] = {
@@ -308,12 +311,8 @@ _ADD: Final[dict[type, Callable[[Segment, Any], bool]]] = {
     FlagCancel: Segment._add_flag,
     NoteProgress: Segment._add_progress,
     AppendLogs: Segment._add_logs,
-}
-_OTHERS: Final[dict[type, Callable[[Connection, Any], None]]] = {
-    PutSession: _put_session,
-    Renew: _renew,
-    LoseSession: _lose_session,
-    PutTask: _put_task,
-    PutPause: _put_pause,
-    DropPause: _drop_pause,
+    AddEdge: Segment._add_edge,
+    Release: Segment._add_release,
+    PutSchedule: Segment._add_schedule,
+    DropSchedule: Segment._add_schedule,
 }

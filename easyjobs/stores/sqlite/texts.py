@@ -25,6 +25,8 @@ ATTEMPT: Final = ", ".join(f'"{name}"' for name in Attempt.__struct_fields__)
 EDGE: Final = ", ".join(Edge.__struct_fields__)
 LOG_LINE: Final = ", ".join(LogLine.__struct_fields__)
 
+LIVE: Final = "(state = 'queued' OR state = 'running' OR state = 'retry' OR state = 'waiting')"  # as in the indexes
+
 BARE: Final[tuple[Any, ...]] = msgspec.structs.astuple(Job("", "", ""))
 QUEUED_WIDTH: Final = SEQ + 1  # so many columns of a new job are not at their defaults, where it was only queued
 RUNNING_WIDTH: Final = Job.__struct_fields__.index("started_at") + 1  # … and where it comes claimed
@@ -73,7 +75,7 @@ def update(columns: tuple[str, ...], fenced: bool, size: int) -> str:
 @cache
 def note_progress(size: int) -> str:
     """Each row of parameters: id, attempt, progress."""
-    id, attempt, progress = ("?1", "?2", "?3") if size == 1 else ("v.column1", "v.column2", "v.column3")
+    id, attempt, progress = _places(3, size)
     return (
         f"UPDATE jobs SET progress = {progress}{_from_values(3, size)}"
         f" WHERE jobs.id = {id} AND state = 'running' AND attempt = {attempt}"
@@ -92,9 +94,60 @@ def begin_attempts(size: int) -> str:
 
 
 @cache
+def join_jobs(size: int) -> str:
+    """More edges begin at live jobs. Each row of parameters: id, how many."""
+    id, more = _places(2, size)
+    return (
+        f"UPDATE jobs SET followers = followers + {more}, version = version + {more}{_from_values(2, size)}"
+        f" WHERE jobs.id = {id} AND {LIVE}"
+    )
+
+
+@cache
+def queue_followers(size: int) -> str:
+    """Queue waiting jobs. Each row of parameters: how many edges were counted, ready, seq."""
+    times, ready, seq = _places(3, size)
+    return (
+        f"UPDATE jobs SET state = 'queued', ready = {ready}, deps_left = deps_left - {times},"
+        f" version = version + {times}{_from_values(3, size)} WHERE jobs.seq = {seq}"
+    )
+
+
+@cache
+def count_down(size: int) -> str:
+    """Count edges of jobs that stay as they are. Each row of parameters: how many, seq."""
+    times, seq = _places(2, size)
+    return (
+        f"UPDATE jobs SET deps_left = deps_left - {times}, version = version + {times}{_from_values(2, size)}"
+        f" WHERE jobs.seq = {seq}"
+    )
+
+
+@cache
+def change_schedules(size: int) -> str:
+    """Each row of parameters: the row as JSON, id, version."""
+    row, id, version = _places(3, size)
+    return (
+        f"UPDATE schedules SET row = {row}, version = version + 1{_from_values(3, size)}"
+        f" WHERE schedules.id = {id} AND schedules.version = {version}"
+    )
+
+
+@cache
+def drop_schedules(size: int) -> str:
+    """Each row of parameters: id, version."""
+    return f"DELETE FROM schedules WHERE (id, version) IN (VALUES {', '.join(['(?, ?)'] * size)})"
+
+
+@cache
 def select(what: str, size: int) -> str:
     """`what` holds one `{}` for a list of `size` parameters."""
     return what.format(f"({', '.join('?' * size)})")
+
+
+def _places(width: int, size: int) -> list[str]:
+    """Where the values of a row are, for a text that uses them in any order."""
+    return [f"?{n}" if size == 1 else f"v.column{n}" for n in range(1, width + 1)]
 
 
 def _from_values(width: int, size: int) -> str:

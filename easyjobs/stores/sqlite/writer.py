@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from sqlite3 import Connection
 from typing import Final, TypeVar
 
-from easyjobs.core.changes import APPLIED, Claim, Committed, Unit, Verdict
+from easyjobs.core.changes import APPLIED, Claim, Committed, Unit
 from easyjobs.core.job import Job, Lane
 from easyjobs.stores.sqlite import files, texts
 from easyjobs.stores.sqlite.careful import apply_each
 from easyjobs.stores.sqlite.claim import claim_jobs
-from easyjobs.stores.sqlite.failures import UNWRITABLE, is_busy
-from easyjobs.stores.sqlite.segment import GuardFailed, Segment, Sessions, forget_jobs
+from easyjobs.stores.sqlite.failures import UNWRITABLE, GuardFailed, is_busy
+from easyjobs.stores.sqlite.reading import jobs_by_seq
+from easyjobs.stores.sqlite.segment import Effects, Segment, Sessions, forget_jobs
 from easyjobs.stores.sqlite.tally import Key, Tally
 
 T = TypeVar("T")
@@ -146,27 +147,26 @@ class Writer:
         units: Sequence[Unit],
         claim: Claim | None,
         now: float,
-        apply: Callable[[Connection, Sequence[Unit], float], tuple[list[Verdict], list[Job], Counter[Key]]],
+        apply: Callable[[Connection, Sequence[Unit], float], Effects],
     ) -> Committed:
-        committed = Committed([])
-
-        def work(connection: Connection) -> tuple[list[Job], Counter[Key]]:
-            committed.verdicts, inserted, moves = apply(connection, units, now)
+        def work(connection: Connection) -> tuple[Effects, Committed]:
+            effects = apply(connection, units, now)
+            committed = Committed(effects.verdicts)
+            if effects.queued:
+                committed.released = jobs_by_seq(connection, effects.queued)
             if claim is not None:
-                committed.claimed, committed.emptied, more = claim_jobs(connection, self._sessions, claim, now)
-                moves.update(more)
-            return inserted, moves
+                committed.claimed, committed.emptied, moves = claim_jobs(connection, self._sessions, claim, now)
+                effects.moves.update(moves)
+            return effects, committed
 
-        inserted, moves = self._transaction(work)
-        for seq, job in enumerate(inserted, self._next_seq):
+        effects, committed = self._transaction(work)
+        for seq, job in enumerate(effects.inserted, self._next_seq):
             job.seq = seq
-        self._next_seq += len(inserted)
-        self._count(moves)
+        self._next_seq += len(effects.inserted)
+        self._count(effects.moves)
         return committed
 
-    def _together(
-        self, connection: Connection, units: Sequence[Unit], now: float
-    ) -> tuple[list[Verdict], list[Job], Counter[Key]]:
+    def _together(self, connection: Connection, units: Sequence[Unit], now: float) -> Effects:
         """All units as few statements; raises when one is refused."""
         segment = Segment(now, self._next_seq)
         done: list[Segment] = [segment]
@@ -181,14 +181,13 @@ class Writer:
                     segment.add(write)
         segment.write(connection, self._sessions)
         inserted += segment.inserted
-        moves = segment.moves
+        effects = Effects([APPLIED] * len(units), inserted, segment.moves, segment.queued)
         for earlier in done[:-1]:
-            moves.update(earlier.moves)
-        return [APPLIED] * len(units), inserted, moves
+            effects.moves.update(earlier.moves)
+            effects.queued.extend(earlier.queued)
+        return effects
 
-    def _each(
-        self, connection: Connection, units: Sequence[Unit], now: float
-    ) -> tuple[list[Verdict], list[Job], Counter[Key]]:
+    def _each(self, connection: Connection, units: Sequence[Unit], now: float) -> Effects:
         return apply_each(connection, self._sessions, units, now, self._next_seq)
 
     def promote(self, now: float, limit: int) -> list[Lane]:
@@ -210,14 +209,16 @@ class Writer:
         moves: Counter[Key] = Counter()
 
         def work(connection: Connection) -> int:
-            removed: list[int] = []
+            removed: dict[int, str] = {}
             for size, part in texts.slices(seqs):
-                what = "DELETE FROM jobs WHERE seq IN {} AND finished_at IS NOT NULL RETURNING seq, queue, task, state"
-                for seq, *key in connection.execute(texts.select(what, size), part).fetchall():
-                    removed.append(seq)
+                what = (
+                    "DELETE FROM jobs WHERE seq IN {} AND finished_at IS NOT NULL RETURNING seq, id, queue, task, state"
+                )
+                for seq, id, *key in connection.execute(texts.select(what, size), part).fetchall():
+                    removed[seq] = id
                     moves[key[0], key[1], key[2]] -= 1
             if removed:
-                forget_jobs(connection, removed)
+                forget_jobs(connection, list(removed), list(removed.values()))
             return len(removed)
 
         number = self._transaction(work)

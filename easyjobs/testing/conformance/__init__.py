@@ -9,10 +9,12 @@
 store is the specification: where a case here is silent, what it answers is right. Needs pytest and hypothesis.
 """
 
+from easyjobs.testing.conformance.chains import ChainCases
 from easyjobs.testing.conformance.claims import ClaimCases
 from easyjobs.testing.conformance.lines import LineCases
 from easyjobs.testing.conformance.machine import RandomCases
 from easyjobs.testing.conformance.reads import ReadCases
+from easyjobs.testing.conformance.schedules import ScheduleCases
 from easyjobs.testing.conformance.sessions import SessionCases
 from easyjobs.testing.conformance.story import MakeStore
 from easyjobs.testing.conformance.units import UnitCases
@@ -23,6 +25,15 @@ __all__ = ["MakeStore", "StoreConformance"]
 
 
 class StoreConformance(
-    UnitCases, LineCases, WholenessCases, SessionCases, ClaimCases, ReadCases, UpkeepCases, RandomCases
+    UnitCases,
+    LineCases,
+    WholenessCases,
+    SessionCases,
+    ClaimCases,
+    ChainCases,
+    ScheduleCases,
+    ReadCases,
+    UpkeepCases,
+    RandomCases,
 ):
     """Override the fixture `make_store`."""
