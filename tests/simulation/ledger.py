@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import Counter
 from typing import Any
 
-from easyjobs.core.job import Job
+import msgspec
+
+from easyjobs.core.job import Edge, Job
 from easyjobs.core.states import FINAL, QUEUED, RETRY, RUNNING, WAITING, allowed
 from easyjobs.stores.memory import MemoryStore
 
@@ -18,10 +21,13 @@ class Violation(AssertionError):
 class Ledger:
     """Facts of one story: what was acknowledged to clients, what attempts returned, what the rows were last."""
 
-    def __init__(self) -> None:
+    def __init__(self, chains: dict[str, dict[str, Any]]) -> None:
+        self.chains = chains
+        self.last_tick: dict[str, float] = {}
         self.acknowledged: set[str] = set()
         self.returned: dict[tuple[str, int], Any] = {}
         self.rows: dict[str, Job] = {}
+        self.edges: list[Edge] = []
         self.events: list[str] = []
         self.limit = 2  # of the task `limited`
         self.ends = 0
@@ -44,6 +50,7 @@ class Ledger:
 
     def _check(self, store: MemoryStore) -> None:
         rows = {id: copy.copy(job) for id, job in store._jobs.items()}
+        self.edges = list(store._edges)
         for id, row in rows.items():
             before = self.rows.get(id)
             if before is None or before != row:
@@ -60,7 +67,62 @@ class Ledger:
         lost = self.acknowledged - rows.keys()
         if lost:
             raise Violation(f"acknowledged and not stored: {sorted(lost)}")
+        self._chained(rows)
+        self._ticks(rows)
         self.rows = rows
+
+    def _chained(self, rows: dict[str, Job]) -> None:
+        """Each follower is there once, from the commit that ended its parent; nothing begins before what it needs."""
+        made: dict[str, Counter[tuple[str | None, str]]] = {}
+        for row in rows.values():
+            if row.parent is not None and row.relation != "call":
+                made.setdefault(row.parent, Counter())[row.relation, row.task] += 1
+        for id, row in rows.items():
+            rule = self.chains.get(row.task, {})
+            wanted: Counter[tuple[str | None, str]] = Counter()
+            if row.state == "completed":
+                wanted.update(("after", task) for task in rule.get("run_after", ()))
+            if row.state == "failed" and "on_failure" in rule:
+                wanted["failure", rule["on_failure"]] += 1
+            own = Counter({key: n for key, n in made.get(id, Counter()).items() if key[0] != "before"})
+            if own != wanted:
+                raise Violation(f"{id} {row.task} is {row.state}; followed by {own}, where {wanted} should be")
+        self._prerequisites(rows)
+
+    def _prerequisites(self, rows: dict[str, Job]) -> None:
+        needs: dict[str, list[Job]] = {}
+        for edge in self.edges:
+            if edge.prerequisite in rows:
+                needs.setdefault(edge.follower, []).append(rows[edge.prerequisite])
+        for id, row in rows.items():
+            rule = self.chains.get(row.task, {}).get("run_before", ())
+            if not rule:
+                continue
+            there = needs.get(id, [])
+            if sorted(job.task for job in there) != sorted(rule):
+                raise Violation(f"{id} {row.task} waits for {[job.task for job in there]}, where {rule} should be")
+            left = sum(job.state != "completed" for job in there)
+            if row.state == WAITING:
+                if row.deps_left != left:
+                    raise Violation(f"{id} {row.task} counts {row.deps_left} prerequisites, and {left} are left")
+                if any(job.state in FINAL and job.state != "completed" for job in there):
+                    raise Violation(f"{id} {row.task} still waits for what ended badly")
+            elif row.state in (QUEUED, RUNNING, RETRY, "completed") and left:
+                raise Violation(f"{id} {row.task} is {row.state} ahead of {left} prerequisites")
+
+    def _ticks(self, rows: dict[str, Job]) -> None:
+        """One job a tick, and none for a moment before the last."""
+        seen = set()
+        for id, row in rows.items():
+            if row.schedule is None or row.tick is None:
+                continue
+            if (row.schedule, row.tick) in seen:
+                raise Violation(f"{row.schedule} has two jobs for {row.tick}")
+            seen.add((row.schedule, row.tick))
+            if id not in self.rows:
+                if row.tick <= self.last_tick.get(row.schedule, 0.0):
+                    raise Violation(f"{row.schedule} fired {row.tick} after {self.last_tick[row.schedule]}")
+                self.last_tick[row.schedule] = row.tick
 
     def _moved(self, before: Job | None, row: Job) -> None:
         self.tell(f"{row.id[-6:]} {row.task} {before.state if before else 'new'} -> {row.state} attempt {row.attempt}")
@@ -92,6 +154,8 @@ class Ledger:
             if row.attempt != before.attempt + 1:
                 raise Violation(f"{row.id} was handed out again as attempt {row.attempt}, after {before.attempt}")
             return  # it went back and out again in one commit
+        if row.state == RUNNING and before.state == WAITING:
+            before = msgspec.structs.replace(before, state=QUEUED)  # let go and claimed in one commit
         if row.state == RUNNING and before.state in (QUEUED, RETRY) and row.attempt != before.attempt + 1:
             raise Violation(f"{row.id} was claimed as attempt {row.attempt}, after {before.attempt}")
         if row.state != before.state and not allowed(before.state, row.state):

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from easyjobs.core import lifecycle
+from easyjobs.core.changes import AddEdge, Insert, Release
 from easyjobs.core.events import WorkerDied
 from easyjobs.core.job import Job
 from easyjobs.hub import judge as judging
+from easyjobs.hub.chains import Chains, Links
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.desk import Desk
 from easyjobs.hub.dispatcher import Dispatcher
-from easyjobs.hub.entries import Arrival, Entry, Word
-from easyjobs.stores import memory
-from easyjobs.stores.memory import MemoryStore
+from easyjobs.hub.entries import Arrival, Chore, Entry, Word
+from easyjobs.stores.memory import MemoryStore, tables
+from easyjobs.stores.memory.tables import Tables
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -52,7 +56,7 @@ def told_before_the_commit(patch: pytest.MonkeyPatch) -> None:
             job = self._roster.running.get(outcome.job)
             if job is not None and outcome.end == "completed":
                 waiters = self._requests._announcer._waiters.pop(job.id, [])
-                told = memory.copy.copy(job)
+                told = copy.copy(job)
                 told.state, told.result = "completed", bytes(outcome.result).decode()
                 for waiter in waiters:
                     waiter(told)
@@ -121,6 +125,72 @@ def requeued_jobs_wake_nobody(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(judging.Judge, "_word_applied", forgetful)
 
 
+def followers_come_later(patch: pytest.MonkeyPatch) -> None:
+    """What follows a job is stored by a commit of its own, soon after the one that ended it."""
+    end, linked_now = Chains.end, judging.Judge._linked_now
+    later: dict[int, list[Any]] = {}
+
+    def end_alone(self: Chains, links: Links, *rest: Any) -> None:
+        end(self, links, *rest)
+        later[id(links)] = [write for write in links.writes if isinstance(write, Insert)]
+        links.writes[:] = [write for write in links.writes if not isinstance(write, Insert)]
+
+    def follow(self: judging.Judge, links: Links) -> None:
+        linked_now(self, links)
+        writes = later.pop(id(links), [])
+        if writes:
+            self._outlets.add(Chore(writes))  # type: ignore[attr-defined]
+
+    patch.setattr(Chains, "end", end_alone)
+    patch.setattr(judging.Judge, "_linked_now", follow)
+
+
+def nobody_waits(patch: pytest.MonkeyPatch) -> None:
+    """A job starts beside its prerequisites."""
+    before = Chains.before
+
+    def impatient(self: Chains, links: Links, job: Job, *rest: Any) -> None:
+        before(self, links, job, *rest)
+        if job.state == "waiting" and job.signature:
+            job.state = "queued"
+
+    patch.setattr(Chains, "before", impatient)
+
+
+def bad_ends_are_not_passed_on(patch: pytest.MonkeyPatch) -> None:
+    """Who waits for a job does not hear that it failed."""
+
+    async def nobody(self: Committer, ids: list[str]) -> dict[str, Any]:
+        return {}
+
+    patch.setattr(Committer, "_waiting_for", nobody)
+
+
+def an_edge_counts_again(patch: pytest.MonkeyPatch) -> None:
+    """The store forgets that it has counted an edge."""
+    release = Tables._release
+
+    def forgetful(self: Tables, write: Release) -> None:
+        release(self, write)
+        for edge in [edge for edge in self._edges if edge.prerequisite == write.id]:
+            self._set(self._edges, edge, False)
+            row = self._jobs.get(edge.follower)
+            if row is not None and row.deps_left > 0:
+                self._count_down(msgspec.structs.replace(row, deps_left=row.deps_left - 1))
+
+    patch.setattr(Tables, "_release", forgetful)
+    patch.setitem(tables._WRITES, Release, forgetful)
+
+
+def who_joins_is_not_seen(patch: pytest.MonkeyPatch) -> None:
+    """An edge to a job that was there before leaves that job's version alone, and its end unaware."""
+
+    def unseen(self: Tables, write: AddEdge) -> None:
+        self._set(self._edges, write.edge, False)
+
+    patch.setitem(tables._WRITES, AddEdge, unseen)
+
+
 PLANTS: dict[str, Plant] = {
     plant.__name__: plant
     for plant in (
@@ -132,5 +202,10 @@ PLANTS: dict[str, Plant] = {
         limits_are_for_claims_only,
         ends_can_be_undone,
         requeued_jobs_wake_nobody,
+        followers_come_later,
+        nobody_waits,
+        bad_ends_are_not_passed_on,
+        an_edge_counts_again,
+        who_joins_is_not_seen,
     )
 }

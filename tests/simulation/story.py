@@ -29,9 +29,27 @@ TASKS = (
     "hang",
     "parent",
     "limited",
+    "limited",
     "stubborn",
     "telling",
+    "first",
+    "needing",
+    "sharing",
+    "sharing",
+    "shared",
+    "doomed",
+    "noticed",
 )
+CHAINS: dict[str, dict[str, Any]] = {
+    "first": {"run_after": ["second", "flaky"]},
+    "second": {"run_after": ["third"]},
+    "needing": {"run_before": ["ground", "tools"]},
+    "tools": {"run_before": ["ground"]},
+    "sharing": {"run_before": ["shared"], "run_after": ["third"]},
+    "doomed": {"run_before": ["ground", "spoilt"], "on_failure": "notice"},
+    "noticed": {"on_failure": "notice"},
+}
+"""What follows what, as the tasks are declared and as the ledger judges."""
 STORM = 60.0  # virtual seconds of faults
 CALM_AFTER = 400.0  # and of peace, in which everything must end: two leases, the backoffs, a hung job's cancel
 
@@ -42,7 +60,7 @@ class Story:
     def __init__(self, loop: VirtualLoop) -> None:
         self.loop = loop
         self.chance = loop.random
-        self.ledger = Ledger()
+        self.ledger = Ledger(CHAINS)
         self.cluster = SimulatedCluster(loop, committed=self.ledger.check)
         self.nursery = Nursery("story")
         self.handed: list[str] = []
@@ -119,6 +137,56 @@ class Story:
                 await asyncio.sleep(0.3)
             return await said(n)
 
+        @worker.task(**CHAINS["first"])
+        async def first(n: int) -> Any:
+            return await said({"n": n})
+
+        @worker.task(**CHAINS["second"])
+        async def second(n: int) -> Any:
+            return await said(n)
+
+        @worker.task()
+        async def third(n: int) -> Any:
+            return await said(n)
+
+        @worker.task(**CHAINS["needing"])
+        async def needing(n: int) -> Any:
+            return await said(n)
+
+        @worker.task(**CHAINS["tools"])
+        async def tools() -> Any:
+            return await said("tools")
+
+        @worker.task()
+        async def ground() -> Any:
+            await asyncio.sleep(0.2)
+            return await said("ground")
+
+        @worker.task(**CHAINS["sharing"])
+        async def sharing(n: int) -> Any:
+            return await said(n)
+
+        @worker.task(unique=True)
+        async def shared() -> Any:
+            await asyncio.sleep(3)
+            return await said("shared")
+
+        @worker.task(**CHAINS["doomed"])
+        async def doomed(n: int) -> Any:
+            return await said(n)
+
+        @worker.task(retries=0)
+        async def spoilt() -> None:
+            raise ValueError("spoilt")
+
+        @worker.task(retries=1, retry_delay=1, **CHAINS["noticed"])
+        async def noticed(n: int) -> None:
+            raise ValueError(f"noticed: {n}")
+
+        @worker.task()
+        async def notice(failure: dict[str, Any]) -> Any:
+            return await said(failure["task"])
+
     async def produce(self, client: EasyJobsClient, jobs: int) -> None:
         """A client at work: it submits, notes what was acknowledged, awaits some, cancels some."""
         for _ in range(jobs):
@@ -132,7 +200,7 @@ class Story:
             if self.chance.random() < 0.1:
                 options["key"] = f"{task}-{n}"
             try:
-                handle = await client.submit("play", task, [n], **options)
+                handle = await client.submit("play", task, [] if task == "shared" else [n], **options)
             except (Refused, ConnectionLost) as refusal:
                 self.ledger.tell(f"not taken: {refusal}")
                 continue
@@ -275,6 +343,17 @@ class Story:
                 return
             await asyncio.sleep(2.0)
         raise Violation(f"in peace these did not end: {self.ledger.unfinished()}")
+
+    async def tick_on(self) -> None:
+        """In peace schedules go on, whatever there was before.
+
+        :raises Violation: one does not.
+        """
+        before = dict(self.ledger.last_tick)
+        await asyncio.sleep(20.0)
+        for schedule in ("play:ticking", "play:slowly_ticking"):
+            if self.ledger.last_tick.get(schedule, 0.0) <= before.get(schedule, 0.0):
+                raise Violation(f"in peace {schedule} does not tick")
 
     def judge(self) -> None:
         """What background coroutines found, and what no counter may have counted.
