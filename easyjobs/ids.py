@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random as _random
 import re
@@ -41,6 +42,12 @@ class Ids:
     def jitter(self) -> float:
         """A number from 0 to 1."""
         return self._random.random()
+
+
+def derived_id(id: str, what: str) -> str:
+    """The id of the one job that comes from job `id` by `what`: always the same, and beside it in order of time."""
+    more = hashlib.blake2b(f"{what}:{id}".encode(), digest_size=16).hexdigest()
+    return f"{id[:13]}-7{more[:3]}-{'89ab'[int(more[3], 16) % 4]}{more[4:7]}-{more[7:19]}"
 
 
 def is_job_id(text: str) -> bool:

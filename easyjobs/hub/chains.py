@@ -158,8 +158,9 @@ class Chains:
         key = job.unique_key
         if key is not None and key in joins:
             there = joins[key]
-            links.writes.append(Update(there, {}))  # whoever ends it meanwhile makes this unit stale
-            links.joined.append((there.id, 0))
+            if there.id not in {id for id, _ in links.joined}:
+                links.writes.append(Update(there, {}))  # whoever ends it meanwhile makes this unit stale
+                links.joined.append((there.id, 0))
         elif key is None or key not in links.unique:
             self._make(links, job)
             self.before(links, job, joins, now)

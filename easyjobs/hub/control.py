@@ -19,6 +19,7 @@ from easyjobs.hub.entries import Arrival, Chore, Judgement, Word
 from easyjobs.hub.queries import Queries
 from easyjobs.hub.roster import Roster
 from easyjobs.hub.submission import Admission
+from easyjobs.ids import derived_id
 from easyjobs.protocol.messages import PauseWork, ResumeWork, Submission
 from easyjobs.stores.base import Pause, Store
 
@@ -104,8 +105,9 @@ class Control:
             raise NotFound(f"No job {id[:64]!r}.")
         return row
 
-    async def retry(self, id: str, submission_id: str) -> Job:
-        """A new job with the same task and arguments, which points at the old one.
+    async def retry(self, id: str) -> Job:
+        """A new job with the same task and arguments, which points at the old one and has its place in the chain; asked
+        again, that same job.
 
         :raises NotFound: no such job, or its task is not known any more. Conflict: it has not ended.
             ArgumentsRefused: the task has changed and the old arguments do not fit it.
@@ -114,7 +116,7 @@ class Control:
         if old.state not in FINAL:
             raise Conflict(f"Job {id} is {old.state}; only a job that has ended can be run again.")
         submission = Submission(
-            submission_id,
+            derived_id(old.id, "retry"),
             old.queue,
             old.task,
             msgspec.Raw(old.args.encode()),
@@ -124,7 +126,7 @@ class Control:
         job = self._admission.admit(submission, self._store.now())
         job.timeout = old.timeout
         job.max_attempts = old.max_attempts
-        job.retry_of = old.id
+        job.retry_of, job.parent, job.relation = old.id, old.parent, old.relation
         (submitted,) = await self.store([job])
         return submitted.job
 

@@ -22,6 +22,7 @@ from easyjobs.hub.desk import Desk
 from easyjobs.hub.dispatcher import Dispatcher
 from easyjobs.hub.entries import Word
 from easyjobs.hub.judge import Judge
+from easyjobs.hub.kin import Kin, Kinship, Tree
 from easyjobs.hub.queries import Queries, QueueView, Stats, TaskView, WorkerView
 from easyjobs.hub.reception import Reception
 from easyjobs.hub.recovery import Recovery
@@ -78,6 +79,7 @@ class Hub:
         recovery = Recovery(store, self.roster, self.dispatcher, self.announcer, self.delivery)
         self.committer = Committer(store, judge, self.delivery, recovery, self.settings, self.counters)
         self.queries = Queries(store, self.roster, self.catalog, self.dispatcher, self.counters)
+        self.kinship = Kinship(store)
         self.control = Control(
             store, self.admission, self.committer, self.dispatcher, self.roster, self.catalog, self.queries
         )
@@ -274,8 +276,10 @@ class Hub:
         return await self.control.cancel(id, by)
 
     async def retry(self, id: str, by: str) -> Job:
-        """Run a job that has ended again, as a new one. Raises NotFound, Conflict, ArgumentsRefused."""
-        return await self.control.retry(id, self.job_id())
+        """Run a job that has ended again, as a new one; asked again, that same one. Raises NotFound, Conflict,
+        ArgumentsRefused.
+        """
+        return await self.control.retry(id)
 
     async def delete(self, id: str) -> None:
         """Remove a job. Raises NotFound, Conflict."""
@@ -292,6 +296,14 @@ class Hub:
     async def job(self, id: str) -> Job:
         """One job. Raises NotFound."""
         return await self.queries.job(id)
+
+    async def kin(self, id: str) -> Kin:
+        """One job with its children and what it waits for. Raises NotFound."""
+        return await self.kinship.of(id)
+
+    async def tree(self, id: str) -> Tree:
+        """The whole chain that a job is part of. Raises NotFound."""
+        return await self.kinship.tree(id)
 
     async def find(self, query: JobQuery) -> Page:
         """One page of jobs, newest first."""

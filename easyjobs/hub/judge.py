@@ -17,7 +17,6 @@ from easyjobs.core.changes import (
     Unit,
     Update,
     Verdict,
-    Write,
 )
 from easyjobs.core.events import Completed, TaskKnown, error_text
 from easyjobs.core.events import Failed as FailedEvent
