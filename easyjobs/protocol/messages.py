@@ -175,13 +175,20 @@ class Progress(msgspec.Struct, tag_field="t", tag="progress"):
     note: str = ""
 
 
-class Log(msgspec.Struct, tag_field="t", tag="log"):
-    """Lines of an attempt, each (time, level, text)."""
+class Log(msgspec.Struct, tag_field="t", tag="log", omit_defaults=True):
+    """Lines of an attempt, each (time, level, text).
+
+    `first` is the number of the first of them, where the speaker counts its lines of the attempt, from 1, those that it
+    leaves out too. Then they are answered by `logged`, and may be said again after a reconnect without being kept
+    twice. `drop`: the lines from one number to another, sent before, need not be kept any more.
+    """
 
     job: str
     attempt: int
     token: str
     lines: list[tuple[float, str, str]]
+    first: int = 0
+    drop: tuple[int, int] | None = None
 
 
 class Heartbeat(msgspec.Struct, tag_field="t", tag="heartbeat", omit_defaults=True):
@@ -254,6 +261,12 @@ class Ack(msgspec.Struct, tag_field="t", tag="ack", omit_defaults=True):
     stale: list[str] = []
 
 
+class Logged(msgspec.Struct, tag_field="t", tag="logged"):
+    """Lines that are stored: (job, attempt, number of the last), for each `log` whose lines were numbered."""
+
+    jobs: list[tuple[str, int, int]]
+
+
 class Accepted(msgspec.Struct, tag_field="t", tag="accepted", omit_defaults=True):
     """Submissions that are durable. `instead`: (id sent, id of the job that its key or uniqueness already has)."""
 
@@ -322,5 +335,17 @@ FromPeer: TypeAlias = (
     | Ping
 )
 FromManager: TypeAlias = (
-    Welcome | Assign | Ack | Accepted | Refusal | Result | Cancel | Withdraw | PauseWork | ResumeWork | Drain | Ping
+    Welcome
+    | Assign
+    | Ack
+    | Logged
+    | Accepted
+    | Refusal
+    | Result
+    | Cancel
+    | Withdraw
+    | PauseWork
+    | ResumeWork
+    | Drain
+    | Ping
 )

@@ -26,7 +26,7 @@ from easyjobs.protocol.messages import (
     Heartbeat,
     Held,
     Hello,
-    Log,
+    Logged,
     Outcome,
     PauseWork,
     Progress,
@@ -82,7 +82,7 @@ class WorkerSide(Peer):
         self._in_hello: list[str] = []
         self._logs: dict[str, AttemptLog] = {}
         self._logs_due: dict[str, None] = {}
-        self._last_logs: dict[str, list[Log]] = {}  # of attempts that have ended
+        self._last_logs: dict[str, tuple[AttemptLog, int]] = {}  # of outcomes not acknowledged; with the bytes it had
         self._progress: dict[str, Progress] = {}
         self._later: list[TaskSpec] = []
         self.dropped = 0
@@ -140,8 +140,8 @@ class WorkerSide(Peer):
         book = self._logs.get(job)
         if book is None:
             book = self._logs[job] = AttemptLog(held.job, held.attempt, held.token)
-        if book.add(at, level, text, self.limits) == "fresh":
-            self._logs_due[job] = None
+        book.add(at, level, text, self.limits)
+        self._logs_due[job] = None
 
     def progress(self, job: str, value: float | None, note: str) -> None:
         """How far an attempt in hand is. Only the newest word in a frame is sent."""
@@ -164,6 +164,8 @@ class WorkerSide(Peer):
     def connected(self, now: float) -> None:
         """A socket is open and authenticated; the next `frame` is the greeting, with all that is in hand."""
         super().connected(now)
+        books = [*self._logs.items(), *((job, book) for job, (book, _) in self._last_logs.items())]
+        self._logs_due = {job: None for job, book in books if book.again()}
         self._fresh = {}
         self._confirming = False
         self._superseded = {}
@@ -205,6 +207,9 @@ class WorkerSide(Peer):
 
     def _beat(self) -> FromPeer:
         self._fresh = {}  # to be named in a heartbeat is as good
+        for job, book in self._logs.items():
+            if book.over and book.refill(self.limits):
+                self._logs_due[job] = None
         return Heartbeat(self.named())
 
     def _spoke(self, now: float) -> None:
@@ -224,13 +229,11 @@ class WorkerSide(Peer):
             box.progress.extend(self._progress.values())
             box.size += sum(map(size_of_progress, self._progress.values()))
             self._progress = {}
-        if self._logs_due or self._last_logs:
-            logs = [log for job in self._logs_due for log in self._logs[job].take(self.limits)]
-            logs.extend(log for last in self._last_logs.values() for log in last)
+        if self._logs_due:
+            logs = [log for job in self._logs_due for log in self._book(job).take(self.limits)]
             box.logs.extend(logs)
             box.size += sum(map(size_of_log, logs))
             self._logs_due = {}
-            self._last_logs = {}
         credit = (self._parked, 0 if self._full else self._slots)
         if credit != self._told:
             self._told = credit
@@ -244,6 +247,9 @@ class WorkerSide(Peer):
                 for ids in (message.applied, message.duplicate, message.stale):
                     for id in ids:
                         self._acknowledged(id)
+            case Logged():
+                for id, attempt, number in message.jobs:
+                    self._stored(id, attempt, number)
             case Cancel():
                 mine = [h for h in message.jobs if self._is_mine(h)]
                 if mine:
@@ -323,6 +329,9 @@ class WorkerSide(Peer):
 
     def _forget_outcome(self, job: str) -> None:
         self._unacked_bytes -= size_of_outcome(self._unacked.pop(job))
+        if self._last_logs and job in self._last_logs:
+            self._unacked_bytes -= self._last_logs.pop(job)[1]
+            self._logs_due.pop(job, None)
         if self._full:
             # half, so that a worker at the bound does not tell its credit with every outcome
             self._full = len(self._unacked) * 2 > self._most_unacked or self._unacked_bytes * 2 > self._most_bytes
@@ -353,7 +362,19 @@ class WorkerSide(Peer):
 
     def _end_log(self, job: str) -> None:
         book = self._logs.pop(job, None)
-        self._logs_due.pop(job, None)
-        if book is not None:
+        if book is not None and (size := book.size):
             book.end()
-            self._last_logs[job] = book.take(self.limits)
+            self._last_logs[job] = (book, size)
+            self._unacked_bytes += size
+            self._logs_due[job] = None
+
+    def _book(self, job: str) -> AttemptLog:
+        return self._logs[job] if job in self._logs else self._last_logs[job][0]
+
+    def _stored(self, job: str, attempt: int, number: int) -> None:
+        if job in self._logs or job in self._last_logs:
+            book = self._book(job)
+            if book.attempt == attempt:
+                book.stored(number)
+                return
+        self.ignored += 1

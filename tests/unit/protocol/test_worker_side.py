@@ -25,6 +25,7 @@ from easyjobs.protocol.messages import (
     Hello,
     Limits,
     Log,
+    Logged,
     Outcome,
     PauseWork,
     Ping,
@@ -374,31 +375,86 @@ def test_log_lines_leave_before_the_outcome_that_closes_them(worker: WorkerSide,
     worker.log("a", 2.0, "info", "two")
     worker.log("b", 2.5, "info", "other")
     assert talk.hear() == [
-        Log("a", 1, "a-1", [(1.0, "info", "one"), (2.0, "info", "two")]),
-        Log("b", 1, "b-1", [(2.5, "info", "other")]),
+        Log("a", 1, "a-1", [(1.0, "info", "one"), (2.0, "info", "two")], 1),
+        Log("b", 1, "b-1", [(2.5, "info", "other")], 1),
     ]
+    talk.say(Logged([("a", 1, 2), ("b", 1, 1)]))
     worker.log("a", 3.0, "info", "three")
     worker.finish(outcome("a"))
-    assert talk.hear() == [Log("a", 1, "a-1", [(3.0, "info", "three")]), Finished([outcome("a")])]
+    assert talk.hear() == [Log("a", 1, "a-1", [(3.0, "info", "three")], 3), Finished([outcome("a")])]
     worker.log("a", 4.0, "info", "too late")
     worker.finish(outcome("b"))
     assert kinds(talk.hear()) == ["Finished"]
 
 
-def test_the_tail_of_a_flood_of_lines_is_sent_at_the_end(worker: WorkerSide, talk: Conversation) -> None:
+def test_a_flood_of_lines_goes_by_heartbeats_and_its_tail_at_the_end(worker: WorkerSide, talk: Conversation) -> None:
     talk.connect(limits=Limits(logs=1000))
     talk.say(Assign([assignment("a")]))
     for n in range(100):
         worker.log("a", 1.0, "info", f"line {n}")
-    first = len(talk.hear_only(Log).lines)
+    head = talk.hear_only(Log)
+    assert len(head.lines) < 20
+    talk.say(Logged([("a", 1, len(head.lines))]))
     worker.log("a", 1.0, "info", "the last line")
     assert talk.hear() == []
+    talk.wait(5.0)
+    part, _ = talk.hear()
+    assert isinstance(part, Log)
+    assert part.first > 80
+    talk.wait(5.0)
+    assert kinds(talk.hear()) == ["Heartbeat"], "it is not stored yet"
     worker.finish(outcome("a"))
     log, _ = talk.hear()
     assert isinstance(log, Log)
     assert log.lines[-1][2] == "the last line"
-    assert "left out" in log.lines[0][2]
-    assert first < 100
+    assert log.first == part.first + len(part.lines)
+
+
+def test_lines_that_are_not_stored_are_said_again_on_the_next_connection(
+    worker: WorkerSide, talk: Conversation
+) -> None:
+    talk.connect()
+    talk.say(Assign([assignment("a"), assignment("b"), assignment("c")]))
+    for job in ("a", "b", "c"):
+        worker.log(job, 1.0, "info", "one")
+    talk.hear()
+    talk.say(Logged([("a", 1, 1), ("b", 2, 1), ("unknown", 1, 1)]))
+    assert worker.ignored == 2
+    worker.finish(outcome("c"))
+    talk.hear()
+    hello = talk.connect(Verdict("a", 1, "keep"), Verdict("b", 1, "keep"), Verdict("c", 1, "keep"))
+    assert hello.unacked == [], "its lines come first"
+    assert talk.hear() == [
+        Log("b", 1, "b-1", [(1.0, "info", "one")], 1),
+        Log("c", 1, "c-1", [(1.0, "info", "one")], 1),
+        Finished([outcome("c")]),
+    ]
+    talk.say(Logged([("c", 1, 1)]), Ack(applied=["c"]))
+    talk.connect(Verdict("a", 1, "keep"), Verdict("b", 1, "keep"))
+    assert kinds(talk.hear()) == ["Log"]
+
+
+def test_a_job_whose_lines_are_stored_owes_nothing_but_its_outcome(worker: WorkerSide, talk: Conversation) -> None:
+    talk.connect()
+    talk.say(Assign([assignment("a")]))
+    worker.log("a", 1.0, "info", "one")
+    talk.hear()
+    talk.say(Logged([("a", 1, 1)]))
+    worker.finish(outcome("a"))
+    assert talk.connect().unacked == [outcome("a")]
+    assert talk.hear() == []
+
+
+def test_lines_that_nobody_stores_count_against_taking_more_work() -> None:
+    worker = WorkerSide(Hello(1, "worker", worker_id="w"), 10, most_bytes=2000)
+    talk = Conversation(worker)
+    talk.connect()
+    talk.say(Assign([assignment("a")]))
+    worker.log("a", 1.0, "info", "x" * 2000)
+    worker.finish(outcome("a"))
+    assert talk.hear()[-1] == Credit(0, 0)
+    talk.say(Ack(applied=["a"]))
+    assert talk.hear() == [Credit(0, 10)]
 
 
 def test_lines_of_a_job_that_ended_without_a_connection_come_before_its_outcome(
