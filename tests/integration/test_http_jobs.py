@@ -30,6 +30,8 @@ FIELDS = [
     "run",
     "key",
     "progress",
+    "schedule",
+    "tick",
 ]
 
 
@@ -41,7 +43,9 @@ async def test_a_job_is_made_and_its_result_comes_back() -> None:
         assert list(job) == FIELDS
         assert (job["state"], job["result"], job["kwargs"], job["args"]) == ("completed", 42, {"a": 2, "b": 40}, [])
         assert answer.headers["location"] == f"/api/jobs/{job['id']}"
-        assert (await http.get(answer.headers["location"])).json() == job
+        shown = (await http.get(answer.headers["location"])).json()
+        assert {name: shown.pop(name) for name in job} == job
+        assert shown == {"relation": None, "retry_of": None, "children": [], "waits_for": []}
 
 
 async def test_times_are_rfc_3339_in_utc() -> None:

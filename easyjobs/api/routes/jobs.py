@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import Response
 
+from easyjobs.api.chain_shapes import JobView, TreeOut, job_view, tree_out
 from easyjobs.api.endpoints import Call, Endpoint, reply
 from easyjobs.api.requests import read_query
 from easyjobs.api.routes.submit import QueryMoment, WaitQuery
@@ -39,6 +40,7 @@ class JobFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: State | None = None
     worker: Text | None = None
     run: Text | None = None
+    schedule: Annotated[Text, Meta(description="Made by the schedule of this id.")] | None = None
     text: Annotated[Text, Meta(description="Part of the id, task, arguments, error or worker.")] | None = None
     since: Annotated[QueryMoment, Meta(description="Made then (RFC 3339, or seconds since 1970) or later.")] | None = (
         None
@@ -67,6 +69,7 @@ async def list_jobs(call: Call) -> Response:
             state=query.state,
             worker=query.worker,
             run=query.run,
+            schedule=query.schedule,
             text=query.text,
             since=None if query.since is None else query.since.timestamp(),
             until=None if query.until is None else query.until.timestamp(),
@@ -79,8 +82,13 @@ async def list_jobs(call: Call) -> Response:
 
 
 async def get_job(call: Call) -> Response:
-    """Show a job."""
-    return reply(job_out(await call.hub.job(_id(call))))
+    """Show a job, the jobs that it made, and those that it waits for."""
+    return reply(job_view(await call.hub.kin(_id(call))))
+
+
+async def get_tree(call: Call) -> Response:
+    """Show the whole chain that a job is part of, from its root."""
+    return reply(tree_out(await call.hub.tree(_id(call))))
 
 
 async def get_result(call: Call) -> Response:
@@ -116,7 +124,7 @@ async def cancel_job(call: Call) -> Response:
 
 
 async def retry_job(call: Call) -> Response:
-    """Run a job again that has ended: makes a new job."""
+    """Run a job again that has ended: makes a new job; asked again, says which that was."""
     job = await call.hub.retry(_id(call), call.who.by)
     return reply(job_out(job), 202, {"Location": call.url(f"/api/jobs/{job.id}")})
 
@@ -138,7 +146,8 @@ _JOB: Final = "/api/jobs/{id}"
 
 ENDPOINTS: Final = (
     Endpoint("GET", "/api/jobs", list_jobs, "jobs", {200: JobPage}, query=JobFilter, problems=(400, 422, 503)),
-    Endpoint("GET", _JOB, get_job, "jobs", {200: JobOut}, problems=(404, 503)),
+    Endpoint("GET", _JOB, get_job, "jobs", {200: JobView}, problems=(404, 503)),
+    Endpoint("GET", _JOB + "/tree", get_tree, "jobs", {200: TreeOut}, problems=(404, 503)),
     Endpoint(
         "GET",
         _JOB + "/result",
