@@ -47,6 +47,8 @@ class JobOut(msgspec.Struct, frozen=True):
     run: str | None
     key: str | None
     progress: Annotated[Raw, Meta(description="`{value, note}` or null.")]
+    schedule: Annotated[str, Meta(description="The schedule that made it.")] | None
+    tick: Annotated[Time, Meta(description="The time at which that was due.")] | None
 
 
 class JobPage(msgspec.Struct, frozen=True):
@@ -196,7 +198,7 @@ class StatsOut(msgspec.Struct, frozen=True):
 class PauseOut(msgspec.Struct, frozen=True):
     """What was paused or resumed. The name of a task is `queue:task`."""
 
-    kind: Literal["queue", "task", "worker"]
+    kind: Literal["queue", "task", "worker", "schedule"]
     name: str
     paused: bool
 
@@ -230,6 +232,8 @@ def job_out(job: Job) -> JobOut:
         job.run,
         job.key,
         raw(job.progress),
+        job.schedule,
+        maybe_time(job.tick),
     )
 
 

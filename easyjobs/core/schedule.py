@@ -11,7 +11,7 @@ Overlap = Literal["allow", "skip", "queue_one", "cancel_previous"]
 
 
 class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
-    """When a task is to run by itself. `cron` is checked by `core.cron.parse`.
+    """When a task is to run by itself. `core.cron.check` judges it.
 
     `misfire`: of ticks that were missed while no manager was up, run the `last` (if it is under a day old), `none`, or
     `all` (up to 100). `overlap`: what to do when a job of the schedule has not ended at the next tick: `allow` both,
@@ -46,5 +46,5 @@ class Schedule(msgspec.Struct):
     last_at: float | None = None  # nominal time of the last tick that was decided; never lowered
     last_job: str | None = None  # the job of the last tick that made one
     created_at: float = 0.0
-    updated_at: float = 0.0
+    updated_at: float = 0.0  # when its rule was last set: what came before is not asked whether it was missed
     version: int = 0
