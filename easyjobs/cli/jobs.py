@@ -1,4 +1,4 @@
-"""`easyjobs jobs`: list, show, cancel, retry."""
+"""`easyjobs jobs`: list, show, draw, cancel, retry."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import click
 from easyjobs.cli.http import Api
 from easyjobs.cli.secret import read_secret, secret_option
 from easyjobs.cli.text import plain, table
+from easyjobs.cli.tree import lines_of
 from easyjobs.core.states import STATES
 from easyjobs.errors import Refused
 from easyjobs.settings import worker_settings
@@ -20,6 +21,8 @@ from easyjobs.settings import worker_settings
 Job = dict[str, Any]
 
 COLUMNS: Final = ("id", "queue", "task", "state", "attempt", "worker", "created", "took")
+
+FEW: Final = 3
 
 as_json = click.option("--json", "raw", is_flag=True, help="Print JSON.")
 
@@ -89,6 +92,22 @@ def show_job(api: Api, id: str, logs: bool, raw: bool) -> None:
         click.echo(plain(line))
     for line in lines:
         click.echo(f"{_time(line['time'])} {plain(line['level'])} {plain(line['text'])}")
+
+
+@command.command("tree")
+@click.argument("id")
+@as_json
+@click.pass_obj
+def show_tree(api: Api, id: str, raw: bool) -> None:
+    """Draw the whole chain that a job is part of, from its root."""
+    tree = api.get("jobs", id, "tree")
+    if raw:
+        _print_json(tree)
+        return
+    for line in lines_of(tree["items"], id):
+        click.echo(line)
+    if tree["cut"]:
+        click.echo("there are more jobs than are drawn", err=True)
 
 
 @command.command("cancel")
@@ -167,7 +186,9 @@ def _show(job: Job) -> None:
         "finished": _time(job["finished_at"]),
         "took": _took(job),
         "worker": job["worker"] or "",
-        "parent": job["parent"] or "",
+        "parent": f"{job['parent']} ({job.get('relation') or 'made it'})" if job["parent"] else "",
+        "waits for": ", ".join(job.get("waits_for", ())),
+        "children": _children(job),
         "key": job["key"] or "",
         "progress": f"{progress.get('value')} {progress.get('note', '')}" if progress else "",
         "result": json.dumps(job["result"]) if job["state"] == "completed" else "",
@@ -176,6 +197,11 @@ def _show(job: Job) -> None:
     for name, value in facts.items():
         if value:
             click.echo(f"{name:<9} {plain(value)}")
+
+
+def _children(job: Job) -> str:
+    made = job.get("children", ())
+    return ", ".join(made) if len(made) <= FEW else f"{len(made)} jobs; easyjobs jobs tree {job['id']}"
 
 
 def _time(text: str | None) -> str:

@@ -336,3 +336,24 @@ def test_calling_it_wrongly_is_2(server: Server, arguments: list[str]) -> None:
     result = call(server, *arguments)
     assert result.exit_code == 2
     assert "Usage:" in result.stderr
+
+
+def test_show_tells_where_a_job_stands_in_its_chain(server: Server) -> None:
+    kin = {"parent": "p1", "relation": "after", "children": ["c1", "c2"], "waits_for": ["c2"]}
+    server.answers[f"GET /api/jobs/{ID}"] = 200, a_job(state="waiting", **kin)
+    server.answers[f"GET /api/jobs/{ID}/attempts"] = 200, {"items": []}
+    lines = call(server, "show", ID).stdout.splitlines()
+    assert {"parent    p1 (after)", "waits for c2", "children  c1, c2"} <= set(lines)
+    server.answers[f"GET /api/jobs/{ID}"] = 200, a_job(parent="p1", children=["c"] * 1000)
+    lines = call(server, "show", ID).stdout.splitlines()
+    assert {"parent    p1 (made it)", f"children  1000 jobs; easyjobs jobs tree {ID}"} <= set(lines)
+
+
+def test_tree_draws_the_chain(server: Server) -> None:
+    item = {"id": ID, "queue": "etl", "task": "load", "state": "completed", "depth": 0, "relation": None, "error": None}
+    tree = {"root": ID, "items": [item], "cut": True}
+    server.answers[f"GET /api/jobs/{ID}/tree"] = 200, tree
+    result = call(server, "tree", ID)
+    assert (result.exit_code, result.stdout) == (0, f"load  completed  {ID}  <- this one\n")
+    assert result.stderr == "there are more jobs than are drawn\n"
+    assert json.loads(call(server, "tree", ID, "--json").stdout) == tree
