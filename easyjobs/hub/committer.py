@@ -122,6 +122,26 @@ class Committer:
         except StoreError as error:
             self._in_doubt = self._in_doubt or bool(orphans)  # they will be found again
             await self._survive([entry for group in groups[done:] for entry in group], error)
+        except Exception:
+            log.exception("a bug: a batch cannot be committed; its entries are taken one by one")
+            await self._one_by_one([entry for group in groups[done:] for entry in group])
+
+    async def _one_by_one(self, batch: list[Entry]) -> None:
+        """Something in `batch` trips over a mistake of ours: that alone is given up, and all else goes on.
+
+        What was written of it before is found written, and changes nothing.
+        """
+        self._in_doubt = True
+        for done, entry in enumerate(batch):
+            try:
+                await self._process([entry])
+            except StoreError as error:
+                await self._survive(batch[done:], error)
+                return
+            except Exception:
+                self.counters["bugs"] += 1
+                log.exception("a bug: this cannot be committed, and is given up: %.300r", entry)
+                _give_up(entry)
 
     def _take(self) -> tuple[list[Entry], list[Entry]]:
         """The next batch: at most one word for each job, so that each is decided on the row it will find; and the
@@ -227,5 +247,15 @@ class Committer:
             self._failures += 1
 
 
+def _give_up(entry: Entry) -> None:
+    """Nobody is to wait for it any more."""
+    if type(entry) is Arrival:
+        entry.refuse(Unavailable("The manager failed on this job; its log says why."))
+    elif type(entry) is Word:
+        entry.answer("stale", None)
+    elif type(entry) is Chore and entry.done is not None:
+        entry.done(None)
+
+
 def _passing(chore: Chore) -> bool:
-    return chore.done is None and all(isinstance(write, PASSING) for write in chore.writes)
+    return all(isinstance(write, PASSING) for write in chore.writes)

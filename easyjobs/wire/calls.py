@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any, Final
 
@@ -14,8 +14,6 @@ from easyjobs.core.task import is_name
 from easyjobs.errors import (
     ConnectionLost,
     NotFound,
-    Refused,
-    TooLarge,
     Unauthorized,
     Unprocessable,
     WaitTimeout,
@@ -29,25 +27,11 @@ from easyjobs.tasks.encoding import encode_arguments
 from easyjobs.tasks.handle import Call, Caller, JobHandle
 from easyjobs.wire.answers import outcome, refusal
 from easyjobs.wire.line import Line
+from easyjobs.wire.parts import PART_JOBS, Part, in_parts
 
 MOST_JOBS: Final = 8_000
 MOST_BYTES: Final = 8 * 1024 * 1024
-PART_JOBS: Final = 1_000
-PART_BYTES: Final = 1024 * 1024
 MOST_EARLY: Final = 10_000
-
-
-class Part:
-    """Submissions that are answered for together: their ids, and the ids of the jobs that stand for them."""
-
-    __slots__ = ("answered", "left", "refused", "size", "stand_ins")
-
-    def __init__(self, left: int, size: int, answered: asyncio.Future[None]) -> None:
-        self.left = left
-        self.size = size
-        self.answered = answered
-        self.refused: Refused | None = None
-        self.stand_ins: dict[str, str] = {}
 
 
 class Calls:
@@ -97,7 +81,7 @@ class Calls:
             else:
                 async with self._turn:
                     submissions = await self._submissions(calls)
-                    for jobs, size in self._in_parts(submissions, together):
+                    for jobs, size in in_parts(submissions, together, self._peer.limits.frame):
                         sent.append((await self._send(jobs, size, together), jobs))
                         await asyncio.sleep(0)  # it travels and is stored while the next one is made ready
             for part, _ in sent:
@@ -237,23 +221,6 @@ class Calls:
                 await asyncio.sleep(0)
             submissions += [self._submission(call) for call in calls[start : start + PART_JOBS]]
         return submissions
-
-    def _in_parts(self, jobs: list[Submission], together: bool) -> Iterator[tuple[list[Submission], int]]:
-        """Parts that are answered one by one, each well below the limit of a frame."""
-        part: list[Submission] = []
-        used = 0
-        most = self._peer.limits.frame - 1024 if together else PART_BYTES
-        for job in jobs:
-            size = size_of_submission(job)
-            if part and not together and (len(part) == PART_JOBS or used + size > most):
-                yield part, used
-                part, used = [], 0
-            part.append(job)
-            used += size
-        if together and used > most:
-            raise TooLarge(f"jobs that are made together must fit into {most} bytes; these may take {used}")
-        if part:
-            yield part, used
 
     async def _send(self, jobs: list[Submission], size: int, together: bool) -> Part:
         """Hand jobs to the line as soon as there is room for them there."""

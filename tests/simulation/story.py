@@ -364,3 +364,5 @@ class Story:
             raise self.ledger.broken[0]
         if self.cluster.hub is not None and self.cluster.hub.counters["illegal"]:
             raise Violation("an illegal transition was asked for")
+        if self.cluster.hub is not None and self.cluster.hub.counters["bugs"]:
+            raise Violation("the committer tripped over a mistake")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from house import House, raw, spec, story
 
 from easyjobs.errors import StorageFull, Unavailable
+from easyjobs.hub.entries import Arrival
 from easyjobs.protocol.messages import (
     Accepted,
     Ack,
@@ -436,3 +438,27 @@ async def test_a_job_delayed_by_next_to_nothing_runs(house: House) -> None:
     house.store.gate.set()
     await sent
     await worker.hear(Assign, within=1.0)
+
+
+@story
+async def test_a_mistake_of_ours_costs_the_job_it_concerns_and_nothing_else(house: House) -> None:
+    await house.open(spec())
+    client = await house.client()
+    judge = house.hub.committer._judge
+    decide = judge.decide
+
+    def trips(batch: list[Any], *rest: Any) -> list[Any]:
+        if any(type(entry) is Arrival and entry.jobs[0].id == bad.id for entry in batch):
+            raise RuntimeError("a mistake")
+        return decide(batch, *rest)
+
+    judge.decide = trips  # type: ignore[method-assign]
+    bad, good, later = house.job(), house.job(), house.job()
+    client.say(Submit([bad]), Submit([good]))
+    assert (await client.hear(Accepted)).ids == [good.id]
+    refused = await client.hear(Refusal)
+    assert (refused.ids, refused.status) == ([bad.id], 503)
+    client.say(Submit([later]))
+    assert (await client.hear(Accepted)).ids == [later.id]
+    assert house.hub.ready() == (True, "ok")
+    assert house.hub.counters["bugs"] == 1

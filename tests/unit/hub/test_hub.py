@@ -257,10 +257,10 @@ async def test_a_manager_that_stops_gives_out_nothing_more(house: House) -> None
 async def test_a_crashed_corridor_shows(house: House) -> None:
     await house.open()
 
-    def bug(batch: object) -> list[str]:
+    def bug() -> object:
         raise RuntimeError("a bug")
 
-    house.hub.committer._judge.unknown = bug  # type: ignore[method-assign, assignment]
+    house.hub.committer._take = bug  # type: ignore[method-assign, assignment]
     house.hub.committer.poke()
     await house.settle()
     assert house.hub.ready() == (False, "the committer crashed; see the log")
