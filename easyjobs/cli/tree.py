@@ -15,8 +15,8 @@ _ASCII: Final = ("|- ", "`- ", "|  ", "   ")
 
 
 def lines_of(items: Sequence[Item], marked: str, encoding: str | None = None) -> Iterator[str]:
-    """A line for each job of `items` (as `GET /api/jobs/{id}/tree` has them): why it was made, its task, state and id, and
-    why it failed. The job `marked` is pointed at. Without `encoding` lines are drawn as stdout can show them.
+    """A line for each job of `items` (as `GET /api/jobs/{id}/tree` has them): why it was made, its task, state and id,
+    and why it failed. The job `marked` is pointed at. Without `encoding` lines are drawn as stdout can show them.
     """
     branch, last, through, blank = _LINES if _can_draw(encoding or sys.stdout.encoding) else _ASCII
     home = items[0]["queue"] if items else ""

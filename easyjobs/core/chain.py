@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from easyjobs.core.events import error_text, reason_of
 from easyjobs.core.job import Job
 from easyjobs.core.signature import Signature
 from easyjobs.core.task import Options, is_name
@@ -143,12 +144,22 @@ class _Failure(msgspec.Struct):
     kwargs: msgspec.Raw
 
 
-def failure(job: Job, error: str | None) -> str:
+def failure(job: Job, error: str | None, most: int) -> str:
     """What `on_failure` is given of `job`, which failed with `error` (JSON text): the JSON text of `{job, task, queue,
-    error{type, message, traceback}, attempts, args, kwargs}`.
+    error{type, message, traceback}, attempts, args, kwargs}`. Where that is more than `most` bytes, the arguments are
+    null, and if that is not enough the error has one line and no traceback.
     """
     about, args, kwargs = (_readable(text) for text in (error or "null", job.args, job.kwargs))
-    return msgspec.json.encode(_Failure(job.id, job.task, job.queue, about, job.attempt, args, kwargs)).decode()
+    told = _Failure(job.id, job.task, job.queue, about, job.attempt, args, kwargs)
+    text = msgspec.json.encode(told)
+    if len(text) > most:
+        told.args = told.kwargs = msgspec.Raw(b"null")
+        text = msgspec.json.encode(told)
+    if len(text) > most:
+        kind, _, message = reason_of(error).partition(": ")
+        told.error = msgspec.Raw(error_text(kind, message).encode())
+        text = msgspec.json.encode(told)
+    return text.decode()
 
 
 def _readable(text: str) -> msgspec.Raw:

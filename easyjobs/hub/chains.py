@@ -51,9 +51,11 @@ def rejoined(joins: Joins, there: Job) -> Joins:
 class Chains:
     """Works out links by what the catalog knows at that moment. Each call may be made again when its unit was stale."""
 
-    def __init__(self, catalog: Catalog, ids: Ids) -> None:
+    def __init__(self, catalog: Catalog, ids: Ids, most: int) -> None:
+        """`most`: bytes of what a follower may be told of a failure."""
         self._catalog = catalog
         self._ids = ids
+        self._most = most
 
     def before(self, links: Links, job: Job, joins: Joins, now: float) -> None:
         """Add the prerequisites of `job`, and theirs, to `links`; `job`, which is not stored yet, waits for them."""
@@ -125,7 +127,7 @@ class Chains:
             error: str | None = step.columns.get("error")
             handler = chain.handler_of(job, options) if step.state == FAILED else None
             if handler is not None:
-                failure = chain.failure(job, error)
+                failure = chain.failure(job, error, self._most)
                 todo += self._follow(links, job, ":".join(handler), "failure", failure, joins, now)
             for edge, follower in waiting.get(job.id, ()):
                 event = PrerequisiteEnded(job.id, _shown(job, follower), step.state, edge.bad, error)

@@ -14,6 +14,7 @@ from easyjobs.core.job import Attempt, Job, LogLine
 from easyjobs.core.states import FINAL, WAITING
 from easyjobs.hub.announcer import Announcer
 from easyjobs.hub.catalog import Catalog
+from easyjobs.hub.chains import Chains
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.connections import Connection, Transport
 from easyjobs.hub.control import Control, PauseKind, Submitted
@@ -73,8 +74,9 @@ class Hub:
         self.admission = Admission(self.catalog, self.settings)
         self.announcer = Announcer(self.admission.depth, self.counters, self.settings.warn_depth)
         self.delivery = Delivery(self.roster, self.settings, store.now)
+        chains = Chains(self.catalog, self._ids, self.limits.result)
         judge = Judge(
-            self.roster, self.catalog, self.dispatcher, self.announcer, self.delivery, self._ids, self.counters
+            self.roster, self.catalog, chains, self.dispatcher, self.announcer, self.delivery, self._ids, self.counters
         )
         recovery = Recovery(store, self.roster, self.dispatcher, self.announcer, self.delivery)
         self.committer = Committer(store, judge, self.delivery, recovery, self.settings, self.counters)

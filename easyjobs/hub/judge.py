@@ -52,6 +52,7 @@ class Judge:
         self,
         roster: Roster,
         catalog: Catalog,
+        chains: Chains,
         dispatcher: Dispatcher,
         announcer: Announcer,
         outlets: Outlets,
@@ -65,7 +66,7 @@ class Judge:
         self._outlets = outlets
         self._ids = ids
         self._counters = counters
-        self._chains = Chains(catalog, ids)
+        self._chains = chains
         self._plan: Plan = []
         self._ignored: list[tuple[Word, Ignored | None, Job | None]] = []
         self.requeued = False

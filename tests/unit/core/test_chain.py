@@ -121,7 +121,7 @@ def test_a_task_that_looks_after_its_own_failures_does_so_once() -> None:
 def test_the_failure_is_told_whole() -> None:
     job = Job("1", "q", "a", args="[1]", kwargs='{"x":2}', attempt=3)
     error = '{"type":"ValueError","message":"no","traceback":"…"}'
-    assert json.loads(failure(job, error)) == {
+    assert json.loads(failure(job, error, 10_000)) == {
         "job": "1",
         "task": "a",
         "queue": "q",
@@ -133,8 +133,17 @@ def test_the_failure_is_told_whole() -> None:
 
 
 def test_the_failure_of_a_damaged_job_can_be_told_too() -> None:
-    told = json.loads(failure(Job("1", "q", "a", args="[1", kwargs="\ud800"), None))
+    told = json.loads(failure(Job("1", "q", "a", args="[1", kwargs="\ud800"), None, 10_000))
     assert (told["error"], told["args"], told["kwargs"]) == (None, "[1", "?")
+
+
+def test_a_failure_that_is_too_large_is_told_in_short() -> None:
+    job = Job("1", "q", "a", args=f'["{"x" * 5000}"]')
+    error = json.dumps({"type": "ValueError", "message": "no", "traceback": "t" * 3000})
+    told = json.loads(failure(job, error, 4000))
+    assert (told["args"], told["kwargs"], len(told["error"]["traceback"])) == (None, None, 3000)
+    told = json.loads(failure(job, error, 2000))
+    assert told["error"] == {"type": "ValueError", "message": "no", "traceback": ""}
 
 
 # -- what a follower is given
