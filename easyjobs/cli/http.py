@@ -55,14 +55,22 @@ class Api:
         """What `GET /api/<path>` answers. Parts of the path are escaped; query values that are None are left out."""
         return self._ask("GET", path, {name: value for name, value in query.items() if value is not None})
 
-    def post(self, *path: str) -> Any:
-        """What `POST /api/<path>` answers."""
-        return self._ask("POST", path, {})
+    def post(self, *path: str, body: object = None) -> Any:
+        """What `POST /api/<path>` answers; `body`, if there is one, goes as JSON."""
+        return self._ask("POST", path, {}, body)
 
-    def _ask(self, method: str, path: tuple[str, ...], query: dict[str, Any]) -> Any:
+    def patch(self, *path: str, body: object) -> Any:
+        """What `PATCH /api/<path>` answers."""
+        return self._ask("PATCH", path, {}, body)
+
+    def delete(self, *path: str) -> None:
+        """`DELETE /api/<path>`."""
+        self._ask("DELETE", path, {})
+
+    def _ask(self, method: str, path: tuple[str, ...], query: dict[str, Any], body: object = None) -> Any:
         url = "/".join((self._url, "api", *(quote(part, safe="") for part in path)))
         try:
-            response = self._client.request(method, url, params=query)
+            response = self._client.request(method, url, params=query, json=body)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ConnectionLost(
                 f"no manager answers at {self._url}: {error or type(error).__name__}; "
@@ -75,6 +83,8 @@ class Api:
                 else f"the manager at {self._url} wants a secret: set EASYJOBS_SECRET or use --secret-file"
             )
         try:
+            if response.status_code == 204:
+                return None
             if response.is_success:
                 return msgspec.json.decode(response.content)
             problem = msgspec.json.decode(response.content, type=_Problem)

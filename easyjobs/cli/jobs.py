@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import click
 
+from easyjobs.cli.asking import as_json, connect, each, manager_options, print_json, shown_time
 from easyjobs.cli.http import Api
-from easyjobs.cli.secret import read_secret, secret_option
 from easyjobs.cli.text import plain, table
 from easyjobs.cli.tree import lines_of
 from easyjobs.core.states import STATES
-from easyjobs.errors import Refused
-from easyjobs.settings import worker_settings
 
 Job = dict[str, Any]
 
@@ -24,27 +21,16 @@ COLUMNS: Final = ("id", "queue", "task", "state", "attempt", "worker", "created"
 
 FEW: Final = 3
 
-as_json = click.option("--json", "raw", is_flag=True, help="Print JSON.")
-
 
 @click.group("jobs")
-@click.option(
-    "--url",
-    default="http://127.0.0.1:8220",
-    show_default=True,
-    envvar="EASYJOBS_URL",
-    help="The manager: http[s]://host[:port][/prefix] (else EASYJOBS_URL).",
-)
-@click.option("--insecure", is_flag=True, help="Let the secret cross a network without TLS.")
-@secret_option
+@manager_options
 @click.pass_context
 def command(ctx: click.Context, url: str, insecure: bool, secret_file: str | None) -> None:
     """Look at jobs, cancel them, run them again.
 
     The secret is read from --secret-file, EASYJOBS_MANAGER_SECRET or EASYJOBS_SECRET.
     """
-    secret = worker_settings(manager_secret=read_secret(secret_file)).manager_secret
-    ctx.obj = ctx.with_resource(Api(url, secret, insecure=insecure))
+    connect(ctx, url, insecure, secret_file)
 
 
 @command.command("list")
@@ -63,7 +49,7 @@ def list_jobs(api: Api, /, raw: bool, **filters: Any) -> None:
     """List jobs, newest first."""
     page = api.get("jobs", **filters)
     if raw:
-        _print_json(page)
+        print_json(page)
         return
     table(COLUMNS, [_row(job) for job in page["items"]])
     if page["next"] is not None:
@@ -81,17 +67,19 @@ def show_job(api: Api, id: str, logs: bool, raw: bool) -> None:
     attempts = api.get("jobs", id, "attempts")["items"]
     lines = list(_lines(api, id)) if logs else []
     if raw:
-        _print_json({**job, "attempts": attempts, **({"logs": lines} if logs else {})})
+        print_json({**job, "attempts": attempts, **({"logs": lines} if logs else {})})
         return
     _show(job)
     if attempts:
         click.echo()
-        rows = [(str(a["attempt"]), a["end"] or "running", a["worker"] or "", _time(a["started_at"])) for a in attempts]
+        rows = [
+            (str(a["attempt"]), a["end"] or "running", a["worker"] or "", shown_time(a["started_at"])) for a in attempts
+        ]
         table(("attempt", "end", "worker", "started"), rows)
     for line in (job["error"] or {}).get("traceback", "").splitlines():
         click.echo(plain(line))
     for line in lines:
-        click.echo(f"{_time(line['time'])} {plain(line['level'])} {plain(line['text'])}")
+        click.echo(f"{shown_time(line['time'])} {plain(line['level'])} {plain(line['text'])}")
 
 
 @command.command("tree")
@@ -102,7 +90,7 @@ def show_tree(api: Api, id: str, raw: bool) -> None:
     """Draw the whole chain that a job is part of, from its root."""
     tree = api.get("jobs", id, "tree")
     if raw:
-        _print_json(tree)
+        print_json(tree)
         return
     for line in lines_of(tree["items"], id):
         click.echo(line)
@@ -121,7 +109,7 @@ def cancel_jobs(api: Api, ids: Sequence[str], raw: bool) -> None:
         asked = "is being stopped" if job["state"] == "running" else f"is {job['state']}"
         return f"{id} {asked}"
 
-    _each(ids, lambda id: api.post("jobs", id, "cancel"), said, raw)
+    each(ids, lambda id: api.post("jobs", id, "cancel"), said, raw)
 
 
 @command.command("retry")
@@ -130,28 +118,7 @@ def cancel_jobs(api: Api, ids: Sequence[str], raw: bool) -> None:
 @click.pass_obj
 def retry_jobs(api: Api, ids: Sequence[str], raw: bool) -> None:
     """Run jobs again that have ended. Each makes a new job, whose id is printed."""
-    _each(ids, lambda id: api.post("jobs", id, "retry"), lambda id, job: f"{id} runs again as {job['id']}", raw)
-
-
-def _each(ids: Sequence[str], do: Callable[[str], Job], said: Callable[[str, Job], str], raw: bool) -> None:
-    """Do it for every id, also after one that was refused; then end with 1 if any was."""
-    done: list[Job] = []
-    refused = False
-    for id in ids:
-        try:
-            done.append(do(id))
-        except Refused as error:
-            if error.status in (401, 403):
-                raise  # it would be the same for all
-            click.echo(f"Error: {plain(id)}: {plain(str(error))}", err=True)
-            refused = True
-        else:
-            if not raw:
-                click.echo(plain(said(id, done[-1])))
-    if raw:
-        _print_json(done)
-    if refused:
-        sys.exit(1)
+    each(ids, lambda id: api.post("jobs", id, "retry"), lambda id, job: f"{id} runs again as {job['id']}", raw)
 
 
 def _lines(api: Api, id: str) -> Iterator[dict[str, Any]]:
@@ -165,7 +132,16 @@ def _lines(api: Api, id: str) -> Iterator[dict[str, Any]]:
 def _row(job: Job) -> tuple[str, ...]:
     attempt = f"{job['attempt']}/{job['max_attempts'] or '-'}"
     worker = job["worker"] or ""
-    return (job["id"], job["queue"], job["task"], job["state"], attempt, worker, _time(job["created_at"]), _took(job))
+    return (
+        job["id"],
+        job["queue"],
+        job["task"],
+        job["state"],
+        attempt,
+        worker,
+        shown_time(job["created_at"]),
+        _took(job),
+    )
 
 
 def _show(job: Job) -> None:
@@ -180,10 +156,10 @@ def _show(job: Job) -> None:
         "priority": str(job["priority"]),
         "args": json.dumps(job["args"]),
         "kwargs": json.dumps(job["kwargs"]),
-        "created": _time(job["created_at"]),
-        "run at": _time(job["run_at"]),
-        "started": _time(job["started_at"]),
-        "finished": _time(job["finished_at"]),
+        "created": shown_time(job["created_at"]),
+        "run at": shown_time(job["run_at"]),
+        "started": shown_time(job["started_at"]),
+        "finished": shown_time(job["finished_at"]),
         "took": _took(job),
         "worker": job["worker"] or "",
         "parent": f"{job['parent']} ({job.get('relation') or 'made it'})" if job["parent"] else "",
@@ -204,16 +180,8 @@ def _children(job: Job) -> str:
     return ", ".join(made) if len(made) <= FEW else f"{len(made)} jobs; easyjobs jobs tree {job['id']}"
 
 
-def _time(text: str | None) -> str:
-    return "" if text is None else f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}"
-
-
 def _took(job: Job) -> str:
     if job["started_at"] is None or job["finished_at"] is None:
         return ""
     took = datetime.fromisoformat(job["finished_at"]) - datetime.fromisoformat(job["started_at"])
     return f"{took.total_seconds():.3f} s"
-
-
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2))  # ASCII: whatever a terminal would obey is escaped
