@@ -17,18 +17,21 @@ from easyjobs.stores.base import Count
 log = logging.getLogger("easyjobs.hub")
 
 Waiter: TypeAlias = Callable[[Job], None]
+Listener: TypeAlias = Callable[[], None]
 
 
 class Announcer:
-    """Waiters by job, and how many live jobs each queue has.
+    """Waiters and listeners by job, and how many live jobs each queue has.
 
-    A waiter is called once, with the row that ended; it must return at once and raise nothing.
+    A waiter is called once, with the row that ended; a listener each time the job has told something (lines,
+    progress). They must return at once and raise nothing.
     """
 
     def __init__(self, depth: dict[str, int], counters: Counter[str], warn_depth: int) -> None:
         self._depth = depth
         self._warn_depth = warn_depth
         self._waiters: dict[str, list[Waiter]] = {}
+        self._listeners: dict[str, list[Listener]] = {}
         self.counters = counters
 
     def load(self, counts: Iterable[Count]) -> None:
@@ -76,6 +79,22 @@ class Announcer:
         if waiters is not None:
             for waiter in waiters:
                 waiter(job)
+
+    def listen(self, id: str, listener: Listener) -> None:
+        """Call `listener` after each commit of what the job tells. Ask first, then read."""
+        self._listeners.setdefault(id, []).append(listener)
+
+    def ignore(self, id: str, listener: Listener) -> None:
+        """Undo `listen`, once."""
+        listeners = self._listeners[id]
+        listeners.remove(listener)
+        if not listeners:
+            del self._listeners[id]
+
+    def told(self, id: str) -> None:
+        """What a job told was stored."""
+        for listener in self._listeners.get(id, ()):
+            listener()
 
     async def end_of(self, id: str, seconds: float) -> Job | None:
         """The job when it ends within `seconds`, else None. Starts to listen at once, before its first await."""

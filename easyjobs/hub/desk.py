@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from easyjobs.background import Nursery
-from easyjobs.core.changes import AppendLogs, LoseSession, NoteProgress, Renew
+from easyjobs.core.changes import LoseSession, Renew
 from easyjobs.core.events import Completed, Event, Failed, HandedBack, NeverStarted, Stopped, error_text
 from easyjobs.core.job import Job
 from easyjobs.errors import BadRequest, ProtocolError, RegistrationError
@@ -22,6 +22,7 @@ from easyjobs.hub.reception import MOST_SLOTS, Reception
 from easyjobs.hub.requests import Requests
 from easyjobs.hub.roster import Live, Roster
 from easyjobs.hub.settings import HubSettings
+from easyjobs.hub.telling import Telling
 from easyjobs.protocol.manager_side import BROKEN, SLOW, UNFIT
 from easyjobs.protocol.messages import (
     Await,
@@ -70,6 +71,7 @@ class Desk:
         committer: Committer,
         reception: Reception,
         requests: Requests,
+        telling: Telling,
         nursery: Nursery,
         settings: HubSettings,
         counters: Counter[str],
@@ -91,8 +93,8 @@ class Desk:
             Finished: self._finished,
             Heartbeat: self._heartbeat,
             Credit: self._credit,
-            Progress: self._progress,
-            Log: self._log,
+            Progress: telling.progress,
+            Log: telling.log,
             Goodbye: self._goodbye,
             Submit: requests.submit,
             Await: lambda connection, message: requests.wait(connection, message.ids),
@@ -288,40 +290,6 @@ class Desk:
             self._committer.add(Word(job.id, NeverStarted(job.attempt, job.token or "")))
         if withdrawn and live.voice is not None:
             live.voice.send(Withdraw([Held(job.id, job.attempt, job.token or "") for job in withdrawn]))
-
-    # -- what tasks tell
-
-    def _progress(self, connection: Connection, message: Progress) -> None:
-        if self._holds(message) is not None:
-            value = None if message.value is None else min(1.0, max(0.0, message.value))
-            text = msgspec.json.encode({"value": value, "note": message.note[:1000]}).decode()
-            self._committer.add(Chore([NoteProgress(message.job, message.attempt, text)]))
-
-    def _log(self, connection: Connection, message: Log) -> None:
-        """Keep lines up to the attempt's limit; the worker, which keeps head and tail, stays below it."""
-        if self._holds(message) is None:
-            return
-        limits = self._settings.limits
-        used = self._roster.logged.get(message.job, 0)
-        lines: list[tuple[int, float, str, str]] = []
-        for at, level, text in message.lines:
-            if used > limits.logs:
-                break
-            used += len(text) + 1
-            if used > limits.logs:
-                text = f"… the {limits.logs} bytes that an attempt may log are used up; the rest is dropped"
-            lines.append((message.attempt, at, level[:16], text[: limits.log_line]))
-        self._roster.logged[message.job] = used
-        if lines:
-            self._committer.add(Chore([AppendLogs(message.job, lines)]))
-
-    def _holds(self, message: Progress | Log) -> Job | None:
-        """The job, when the speaker's attempt is the one that runs; what a stale one tells is counted and dropped."""
-        job = self._roster.running.get(message.job)
-        if job is not None and job.attempt == message.attempt and job.token == message.token:
-            return job
-        self._counters["stale_words"] += 1
-        return None
 
 
 class _Acknowledge:

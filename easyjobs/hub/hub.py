@@ -22,6 +22,7 @@ from easyjobs.hub.delivery import Delivery
 from easyjobs.hub.desk import Desk
 from easyjobs.hub.dispatcher import Dispatcher
 from easyjobs.hub.entries import Word
+from easyjobs.hub.following import Following
 from easyjobs.hub.judge import Judge
 from easyjobs.hub.kin import Kin, Kinship, Tree
 from easyjobs.hub.queries import Queries, QueueView, Stats, TaskView, WorkerView
@@ -38,6 +39,7 @@ from easyjobs.hub.services.rescuer import Overdue, Rescuer
 from easyjobs.hub.services.sweeper import Sweeper
 from easyjobs.hub.settings import HubSettings
 from easyjobs.hub.submission import Admission
+from easyjobs.hub.telling import Telling
 from easyjobs.ids import Ids
 from easyjobs.protocol.messages import Drain, Submission
 from easyjobs.stores.base import JobQuery, Page, Store
@@ -81,6 +83,7 @@ class Hub:
         recovery = Recovery(store, self.roster, self.dispatcher, self.announcer, self.delivery)
         self.committer = Committer(store, judge, self.delivery, recovery, self.settings, self.counters)
         self.queries = Queries(store, self.roster, self.catalog, self.dispatcher, self.counters)
+        self.following = Following(store, self.announcer)
         self.kinship = Kinship(store)
         self.control = Control(
             store, self.admission, self.committer, self.dispatcher, self.roster, self.catalog, self.queries
@@ -99,8 +102,17 @@ class Hub:
             self._instance,
         )
         requests = Requests(store, self.admission, self.committer, self.announcer, self._nursery)
+        telling = Telling(self.roster, self.committer, self.announcer, self.settings, self.counters)
         self.desk = Desk(
-            store, self.roster, self.committer, reception, requests, self._nursery, self.settings, self.counters
+            store,
+            self.roster,
+            self.committer,
+            reception,
+            requests,
+            telling,
+            self._nursery,
+            self.settings,
+            self.counters,
         )
         self._overdue = Overdue(self.roster, self.committer, self.settings)
         self._rescue = Periodic(self.rescuer, store.now)
@@ -203,6 +215,7 @@ class Hub:
             return
         self._state = "stopping"
         self.dispatcher.stopped = True
+        self.following.stop()
         for connection in list(self.desk.connections):
             connection.send(Drain())
         drained = self._nursery.spawn(self.committer.drained(), "drain")

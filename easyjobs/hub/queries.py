@@ -12,6 +12,7 @@ from easyjobs.core.task import TaskSpec
 from easyjobs.errors import NotFound
 from easyjobs.hub.catalog import Catalog, Entry
 from easyjobs.hub.dispatcher import Dispatcher
+from easyjobs.hub.following import marked
 from easyjobs.hub.roster import Live, Roster
 from easyjobs.stores.base import JobQuery, Page, Pause, Store
 
@@ -117,9 +118,9 @@ class Queries:
         return past
 
     async def logs(self, id: str, after: int = 0, limit: int = 1000) -> list[LogLine]:
-        """Lines of a job after the cursor `after`. Raises NotFound."""
+        """Up to `limit` lines of a job after the cursor `after`, gaps marked. Raises NotFound."""
         await self.job(id)
-        return await self._store.logs(id, after, limit)
+        return marked(await self._store.logs(id, after, limit), after, limit)
 
     def task(self, queue: str, name: str) -> TaskView:
         """One task. Raises NotFound."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from easyjobs.core.job import Job, Lane, Session
+from easyjobs.hub.shelf import Shelf
 from easyjobs.protocol.messages import FromManager
 
 
@@ -81,7 +82,7 @@ class Roster:
     def __init__(self) -> None:
         self.sessions: dict[str, Live] = {}
         self.running: dict[str, Job] = {}
-        self.logged: dict[str, int] = {}  # bytes that running attempts have logged
+        self.logged: dict[str, Shelf] = {}  # what running attempts have logged
         self._by_worker: dict[str, Live] = {}
         self.changed: Callable[[], None] = lambda: None  # which tasks are offered may have changed
 

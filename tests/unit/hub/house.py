@@ -334,6 +334,14 @@ class House:
         await peer.hear(Welcome)
         return peer
 
+    async def child(self, a: Assignment) -> Peer:
+        """The child process of an attempt."""
+        peer = Peer(self)
+        peer.hello = Hello(1, "child", held=[held(a)])
+        peer.say(peer.hello)
+        await peer.hear(Welcome)
+        return peer
+
     # -- jobs
 
     def job(self, task: str = "add", queue: str = "q", **options: Any) -> Submission:

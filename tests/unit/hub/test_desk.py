@@ -51,24 +51,6 @@ async def test_what_a_stale_attempt_tells_is_counted_and_dropped(house: House) -
     assert house.hub.counters["stale_words"] == 2
 
 
-@story
-async def test_an_attempt_may_log_so_much_and_no_more(house: House) -> None:
-    await house.open()
-    worker = await house.worker(spec())
-    job = await house.submit()
-    a = await worker.begin()
-    line = "x" * 8000
-    for _ in range(140):
-        worker.say(Log(a.job, 1, a.token, [(1.0, "info", line)] * 2))
-    await house.settle(1.0)
-    lines = await house.hub.logs(job.id, limit=10_000)
-    assert sum(len(line.text) for line in lines) < 1_100_000
-    assert "used up" in lines[-1].text
-    worker.finish(a)
-    await worker.hear(Ack)
-    assert house.hub.roster.logged == {}
-
-
 @pytest.mark.parametrize(
     ("outcome", "kind"),
     [

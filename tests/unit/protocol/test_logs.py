@@ -128,6 +128,20 @@ def test_a_flood_without_a_connection_stays_within_the_limit() -> None:
     assert len(head[0].lines) > 20, "the head waits for nothing"
 
 
+def test_what_is_to_be_dropped_is_told_with_the_lines_that_take_its_place() -> None:
+    book = AttemptLog("j", 1, "t")
+    for n in range(200):
+        say(book, f"line {n}")
+        book.take(LIMITS)
+    book.again()
+    book.end()
+    head, tail = book.take(LIMITS)
+    assert (head.first, head.drop) == (1, None)
+    assert tail.drop is not None
+    assert tail.drop[0] == len(head.lines) + 1
+    assert tail.drop[1] < tail.first
+
+
 @given(
     st.lists(st.sampled_from(["say", "say", "say", "long", "take", "lose", "stored", "again", "beat"]), max_size=300)
 )

@@ -389,7 +389,9 @@ def test_log_lines_leave_before_the_outcome_that_closes_them(worker: WorkerSide,
 
 def test_a_flood_of_lines_goes_by_heartbeats_and_its_tail_at_the_end(worker: WorkerSide, talk: Conversation) -> None:
     talk.connect(limits=Limits(logs=1000))
-    talk.say(Assign([assignment("a")]))
+    talk.say(Assign([assignment("b"), assignment("a")]))
+    worker.log("b", 1.0, "info", "no flood")
+    talk.hear()
     for n in range(100):
         worker.log("a", 1.0, "info", f"line {n}")
     head = talk.hear_only(Log)

@@ -1,0 +1,84 @@
+"""What running attempts tell: progress and lines, stored and then passed on to whoever listens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import msgspec
+
+from easyjobs.core.changes import AppendLogs, NoteProgress, Stale
+from easyjobs.hub.announcer import Announcer
+from easyjobs.hub.committer import Committer
+from easyjobs.hub.connections import Connection
+from easyjobs.hub.entries import Chore
+from easyjobs.hub.roster import Roster
+from easyjobs.hub.settings import HubSettings
+from easyjobs.hub.shelf import Shelf
+from easyjobs.protocol.messages import Log, Logged, Progress
+
+WALL: Final = 2
+"""A speaker keeps its own measure; beyond so many times the limit, all that an attempt logs is dropped."""
+
+
+class Telling:
+    """Acts on `progress` and `log`."""
+
+    def __init__(
+        self,
+        roster: Roster,
+        committer: Committer,
+        announcer: Announcer,
+        settings: HubSettings,
+        counters: Counter[str],
+    ) -> None:
+        self._roster = roster
+        self._committer = committer
+        self._announcer = announcer
+        self._limits = settings.limits
+        self._counters = counters
+
+    def progress(self, connection: Connection, message: Progress) -> None:
+        """Show how far an attempt is."""
+        if not self._holds(message):
+            return
+        value = None if message.value is None else min(1.0, max(0.0, message.value))
+        text = msgspec.json.encode({"value": value, "note": message.note[:1000]}).decode()
+        id = message.job
+        self._committer.add(Chore([NoteProgress(id, message.attempt, text)], lambda stale: self._announcer.told(id)))
+
+    def log(self, connection: Connection, message: Log) -> None:
+        """Keep lines, and say so when they are stored."""
+        if not message.lines or not self._holds(message):
+            return
+        id, attempt, first = message.job, message.attempt, message.first
+        voice = "child" if connection.role == "child" else ""
+        shelf = self._roster.logged.get(id)
+        if shelf is None:
+            shelf = self._roster.logged[id] = Shelf()
+        drop = message.drop
+        if drop is not None:
+            if not 0 < drop[0] <= drop[1] < first:
+                drop = None
+            else:
+                shelf.drop(voice, drop[1])
+        longest = self._limits.log_line
+        lines = [(attempt, at, level[:16], text[:longest]) for at, level, text in message.lines]
+        last = first + len(lines) - 1
+        kept = shelf.put(voice, first, lines, WALL * self._limits.logs)
+
+        def stored(stale: Stale | None) -> None:
+            if first > 0:
+                connection.send(Logged([(id, attempt, last)]))
+            self._announcer.told(id)
+
+        # also when nothing of it is kept: what came before it must be stored first
+        self._committer.add(Chore([AppendLogs(id, kept, voice, max(0, first), drop)], stored))
+
+    def _holds(self, message: Progress | Log) -> bool:
+        """Whether the speaker's attempt is the one that runs; what a stale one tells is counted and dropped."""
+        job = self._roster.running.get(message.job)
+        if job is not None and job.attempt == message.attempt and job.token == message.token:
+            return True
+        self._counters["stale_words"] += 1
+        return False
