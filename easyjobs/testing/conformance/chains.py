@@ -211,6 +211,14 @@ class ChainCases(Cases):
         assert (await play.row("f")).state == "queued"
 
     @story
+    async def test_a_follower_deleted_after_its_release_was_decided_on_an_older_row(self, play: Play) -> None:
+        await _chained(play, "f", "p")
+        row, follower = await play.row("p"), await play.row("f")
+        committed = await play.store.commit([_completion(row), Unit([Delete(follower)])])
+        assert committed.verdicts == [Applied(), Stale("version", [await play.row("f")])]
+        assert [job.id for job in committed.released] == ["f"]
+
+    @story
     async def test_a_follower_changed_before_its_release_is_released_as_it_is_then(self, play: Play) -> None:
         await _chained(play, "f", "p")
         row, follower = await play.row("p"), await play.row("f")

@@ -17,7 +17,8 @@ from easyjobs.core.states import STATES
 from easyjobs.stores.base import JobQuery, Retention
 from easyjobs.stores.memory import MemoryStore
 from easyjobs.testing.clock import HandClock
-from easyjobs.testing.conformance.operations import IDS, QUEUES, SESSIONS, claims, seldom, units
+from easyjobs.testing.conformance.linking import linked_units
+from easyjobs.testing.conformance.operations import IDS, QUEUES, SCHEDULES, SESSIONS, claims, seldom, units
 from easyjobs.testing.conformance.story import Cases, MakeStore
 
 EVERYTHING = JobQuery(limit=10_000)
@@ -89,6 +90,14 @@ class Twins(RuleBasedStateMachine):
         batch = units(self._clock.wall(), self._live, self._seen, kinds, 2)
         self._commit(data.draw(batch), data.draw(claims(self._live)) if claiming else None)
 
+    @rule(data=st.data(), claiming=st.booleans())
+    def chain(self, data: st.DataObject, claiming: bool) -> None:
+        """Chains begin and go on, schedules come and fire."""
+        rows = list(self._both("jobs", IDS).values())
+        waited_for = self._both("followers", IDS)
+        batch = linked_units(self._clock.wall(), rows, waited_for, self._both("schedules"))
+        self._commit(data.draw(batch), data.draw(claims(self._live)) if claiming else None)
+
     @rule(seconds=st.sampled_from([0.5, 5.0, 60.0]), limit=st.integers(1, 4))
     def wait(self, seconds: float, limit: int) -> None:
         """Time passes, and some of what is due becomes ready."""
@@ -124,6 +133,7 @@ class Twins(RuleBasedStateMachine):
         state=seldom(*STATES),
         text=seldom("1", "job1"),
         parent=seldom("job0"),
+        schedule=seldom(*SCHEDULES),
         before=seldom(3, 9),
         limit=st.integers(1, 5),
     )
@@ -136,8 +146,11 @@ class Twins(RuleBasedStateMachine):
         """All rows and all that is derived from them."""
         if self._opened:
             self._both("find", EVERYTHING)
-            for call in ("running", "lanes", "counts", "totals", "next_due", "tasks", "pauses"):
+            for call in ("running", "lanes", "counts", "totals", "next_due", "tasks", "pauses", "schedules"):
                 self._both(call)
+            for call in ("followers", "edges"):
+                self._both(call, IDS)
+            self._both("live_of", SCHEDULES)
             self._both("overdue", 100)
             self._both("sessions", 0.0)
 

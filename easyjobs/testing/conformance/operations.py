@@ -35,6 +35,7 @@ QUEUES, SIGNATURES = ("etl", "mail"), ("", "new")
 LANES = [Lane(queue, "load", signature) for queue in QUEUES for signature in SIGNATURES]
 IDS = [f"job{n}" for n in range(40)]
 SESSIONS = ("s1", "s2", "s3")
+SCHEDULES = ("every minute", "nightly")
 
 delays = st.sampled_from([0.0, 0.0, 0.0, 0.0, -5.0, 5.0, 60.0])
 
@@ -44,14 +45,18 @@ def seldom(*values: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from([None] * 8 + list(values))
 
 
+def free(seen: Sequence[Job]) -> list[str]:
+    """Some ids that are probably not taken."""
+    taken = {job.id for job in seen}
+    return [id for id in IDS if id not in taken][:12] or IDS
+
+
 @st.composite
 def jobs(draw: st.DrawFn, now: float, live: Sequence[Session], seen: Sequence[Job]) -> Insert:
     """A new job: queued, now and then in another state, with a key or even an id that may be taken."""
     lane = draw(st.sampled_from(LANES))
-    taken = {job.id for job in seen}
-    free = [id for id in IDS if id not in taken][:12] or IDS
     job = Job(
-        draw(st.sampled_from(free * 2 + IDS[:2])),
+        draw(st.sampled_from(free(seen) * 2 + IDS[:2])),
         *lane,
         args=draw(st.sampled_from(["[]"] * 9 + ['["\ud800"]'])),
         state=draw(st.sampled_from(["queued"] * 5 + ["waiting", "retry", "failed"] + ["running"] * 3)),
@@ -62,6 +67,9 @@ def jobs(draw: st.DrawFn, now: float, live: Sequence[Session], seen: Sequence[Jo
         unique_key=draw(seldom("u1", "u2")),
         deadline=draw(seldom(now - 1, now + 30)),
         parent=draw(seldom("job0")),
+        deps_left=draw(st.sampled_from([0] * 5 + [1])),
+        schedule=draw(seldom(*SCHEDULES)),
+        tick=draw(seldom(60.0, 120.0)),
     )
     epoch = 1
     if job.state == RUNNING:
@@ -94,6 +102,7 @@ def updates(draw: st.DrawFn, seen: Sequence[Job], now: float) -> Update:
             {"state": "queued", "run_at": now + draw(delays), "session": None, "holds": None},
             {"state": "retry", "run_at": now + 5, "failures": job.failures + 1, "holds": None},
             {"state": "waiting"},
+            {"state": "waiting", "deps_left": 1},
         ]
     columns = draw(st.sampled_from(changes))
     past = None
