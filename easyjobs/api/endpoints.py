@@ -41,7 +41,8 @@ class Call(msgspec.Struct):
 class Endpoint(msgspec.Struct, frozen=True):
     """One method of one path. `answers` has the shape of the body for each status that is no problem (None: no body; a
     tuple: one of these), `body` that of the request's, `query` that of its parameters. `key` says that it reads
-    Idempotency-Key, `problems` which refusals it has besides 401 and 403.
+    Idempotency-Key, `stream` that its 200 may also be a stream of events, `problems` which refusals it has besides 401
+    and 403.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -52,6 +53,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     query: type[msgspec.Struct] | None = None
     body: Any = None
     key: bool = False
+    stream: bool = False
     problems: tuple[int, ...] = ()
 
     @property

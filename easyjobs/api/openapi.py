@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from easyjobs.api.endpoints import Endpoint
+from easyjobs.api.events import MEDIA_TYPE as EVENTS
 from easyjobs.api.problems import MEDIA_TYPE, Problem
 from easyjobs.hub.queries import TaskView
 
@@ -30,6 +31,13 @@ _KEY: Final[Json] = {
     "required": False,
     "description": "The same key again gives the first job; with other arguments it is refused.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+_LAST_EVENT: Final[Json] = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The `id` of the last event that a stream gave: it goes on after that.",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
 }
 
 
@@ -82,6 +90,9 @@ class _Pages:
         }
         if endpoint.query is not None:
             operation["parameters"] += self._parameters(endpoint.query)
+        if endpoint.stream:
+            operation["responses"]["200"]["content"][EVENTS] = {"schema": {"type": "string"}}
+            operation["parameters"].append(_LAST_EVENT)
         if endpoint.key:
             operation["parameters"].append(_KEY)
         if endpoint.body is not None:

@@ -38,9 +38,9 @@ def read_query(request: Request, shape: type[S]) -> S:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"known ones: {', '.join(known) or 'none'}"
-            raise _unprocessable(["query", name], f"unknown parameter; {hint}")
+            raise unprocessable(["query", name], f"unknown parameter; {hint}")
         if name in values:
-            raise _unprocessable(["query", name], "given twice")
+            raise unprocessable(["query", name], "given twice")
         values[name] = value
     try:
         return msgspec.convert(values, shape, strict=False)
@@ -85,9 +85,10 @@ def _invalid(error: msgspec.ValidationError, base: list[Any]) -> Unprocessable:
     match = _PLACE.match(str(error))
     why, path = (match["why"], match["path"] or "") if match else (str(error), "")
     steps: list[Any] = [name or (int(at) if at.isdecimal() else at) for name, at in _STEP.findall(path)]
-    return _unprocessable([*base, *steps], why)
+    return unprocessable([*base, *steps], why)
 
 
-def _unprocessable(loc: list[Any], message: str) -> Unprocessable:
+def unprocessable(loc: list[Any], message: str) -> Unprocessable:
+    """A refusal of what stands at `loc`."""
     where = ".".join(map(str, loc)) or "body"
     return Unprocessable(f"{where}: {message}", errors=[{"loc": loc, "message": message}])

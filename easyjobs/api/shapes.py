@@ -91,7 +91,7 @@ class AttemptList(msgspec.Struct, frozen=True):
 
 
 class LogOut(msgspec.Struct, frozen=True):
-    """One line that a job wrote. `n` grows by one with each line of the job."""
+    """One line that a job wrote; `n` grows. A line of level `gap` says that some were left out, and how many."""
 
     n: int
     attempt: int
@@ -105,6 +105,14 @@ class LogPage(msgspec.Struct, frozen=True):
 
     items: list[LogOut]
     next: int | None
+
+
+class EndOut(msgspec.Struct, frozen=True):
+    """How a job that was followed has ended."""
+
+    id: str
+    state: State
+    error: Json
 
 
 class PausedOut(msgspec.Struct, frozen=True):

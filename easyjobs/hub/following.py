@@ -7,7 +7,7 @@ for it here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Final, TypeAlias
 
 import msgspec
@@ -42,7 +42,7 @@ class Beat(msgspec.Struct, frozen=True):
 
 BEAT: Final = Beat()
 
-News: TypeAlias = LogLine | ProgressNote | Job | Beat
+News: TypeAlias = list[LogLine] | ProgressNote | Job | Beat
 """`Job`: it has ended, and this was the last."""
 
 
@@ -135,7 +135,7 @@ class Following:
         for reader in list(self._readers):
             reader.leave()
 
-    async def news(self, reader: Reader, id: str, after: int) -> AsyncIterator[News]:
+    async def news(self, reader: Reader, id: str, after: int) -> AsyncGenerator[News, None]:
         """What job `id` tells after line `after`, until it has ended (then the last is a `Job`), is gone, or `reader`
         left. Close the iterator when it is not read to its end.
         """
@@ -148,8 +148,7 @@ class Following:
                 # the job first: when it has ended, all that it told is stored
                 job = (await self._store.jobs([id])).get(id)
                 while lines := marked(await self._store.logs(id, after, PAGE), after, PAGE):
-                    for line in lines:
-                        yield line
+                    yield lines
                     after = lines[-1].n
                     if reader.gone():
                         return

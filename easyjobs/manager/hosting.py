@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute, Route
 
 from easyjobs import __version__
+from easyjobs.api.events import gave_up
 from easyjobs.api.site import Place, Site, refused_socket
 
 
@@ -48,17 +49,26 @@ def hurry_server(seconds: float) -> None:
         server.config.timeout_graceful_shutdown = max(1, int(seconds))
 
 
-def quiet_refusals() -> None:
-    """Keep uvicorn from logging as its own error that we refused a socket. May be called twice.
+def server_leaves() -> bool:
+    """Whether the server that runs us was told to stop. It tells an application only when all its answers are given."""
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return isinstance(server, uvicorn.Server) and server.should_exit
 
-    It does so for every socket that is answered with a status, and the first try of each worker is. Sockets of the host
-    are logged as ever.
+
+def quiet_refusals() -> None:
+    """Keep uvicorn from logging as its own error that we refused a socket, or gave up a reader of a stream. May be
+    called twice.
+
+    It does so for every socket that is answered with a status, and the first try of each worker is. Sockets and answers
+    of the host are logged as ever.
     """
     logging.getLogger("uvicorn.error").addFilter(_is_news)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
     # uvicorn logs in the context in which the application was called
+    if record.msg == "ASGI callable returned without completing response.":
+        return not gave_up.get()
     return record.msg != "ASGI callable returned without completing handshake." or not refused_socket.get()
 
 

@@ -21,7 +21,7 @@ from easyjobs.hub.hub import Hub
 from easyjobs.hub.settings import HubSettings
 from easyjobs.ids import Ids
 from easyjobs.manager.embedded import connect
-from easyjobs.manager.hosting import hurry_server, log_in_one_line, own_base, quiet_refusals, take_place
+from easyjobs.manager.hosting import hurry_server, log_in_one_line, own_base, quiet_refusals, server_leaves, take_place
 from easyjobs.protocol.messages import Limits
 from easyjobs.settings import ManagerSettings, manager_settings
 from easyjobs.stores import open_store
@@ -171,6 +171,7 @@ class EasyJobsManager:
                 ids=self._ids,
                 settings=hub_settings(self.settings),
             )
+            hub.following.leaving = server_leaves
             await hub.start()
         except (ConfigurationError, StoreError) as error:
             log_in_one_line(error)

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from easyjobs.api.chain_shapes import JobView, TreeOut, job_view, tree_out
 from easyjobs.api.endpoints import Call, Endpoint, reply
-from easyjobs.api.requests import read_query
+from easyjobs.api.events import EventStream, last_event
+from easyjobs.api.requests import read_query, unprocessable
 from easyjobs.api.routes.submit import QueryMoment, WaitQuery
 from easyjobs.api.shapes import (
     AttemptList,
@@ -54,7 +55,8 @@ class LogQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which lines to show."""
 
     after: Annotated[int, Meta(ge=0, le=2**62, description="The `n` of the last line that is known.")] = 0
-    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
+    limit: Annotated[int, Meta(ge=1, le=10_000, description="At most so many; 1000 if not said.")] | None = None
+    follow: Annotated[bool, Meta(description="Go on as a stream of events, until the job has ended.")] = False
 
 
 async def list_jobs(call: Call) -> Response:
@@ -102,13 +104,23 @@ async def get_result(call: Call) -> Response:
 
 
 async def get_logs(call: Call) -> Response:
-    """Show what a job has logged so far.
+    """Show what a job has logged so far, or follow it.
 
-    To follow a job that runs, ask again with `after` set to the `n` of the last line you have.
+    With `follow=1` the answer is a stream of server-sent events: `log` (a line; its `id` is the line's `n`),
+    `progress`, and `end`, after which it closes. A reader that comes back with `Last-Event-ID`, or `after`, misses
+    nothing and hears nothing twice.
     """
     query = read_query(call.request, LogQuery)
-    lines = await call.hub.logs(_id(call), query.after, query.limit)
-    following = lines[-1].n if len(lines) == query.limit else None
+    id = _id(call)
+    if query.follow:
+        if query.limit is not None:
+            raise unprocessable(["query", "limit"], "goes with a page; a stream has no limit")
+        after = max(query.after, last_event(call.request))
+        await call.hub.job(id)
+        return EventStream(call.hub, id, after)
+    limit = 1000 if query.limit is None else query.limit
+    lines = await call.hub.logs(id, query.after, limit)
+    following = lines[-1].n if len(lines) == limit else None
     return reply(LogPage([log_out(line) for line in lines], following))
 
 
@@ -157,7 +169,16 @@ ENDPOINTS: Final = (
         query=WaitQuery,
         problems=(404, 422, 503),
     ),
-    Endpoint("GET", _JOB + "/logs", get_logs, "jobs", {200: LogPage}, query=LogQuery, problems=(404, 422, 503)),
+    Endpoint(
+        "GET",
+        _JOB + "/logs",
+        get_logs,
+        "jobs",
+        {200: LogPage},
+        query=LogQuery,
+        stream=True,
+        problems=(404, 422, 429, 503),
+    ),
     Endpoint("GET", _JOB + "/attempts", get_attempts, "jobs", {200: AttemptList}, problems=(404, 503)),
     Endpoint("POST", _JOB + "/cancel", cancel_job, "jobs", {200: JobOut, 202: JobOut}, problems=(404, 503)),
     Endpoint("POST", _JOB + "/retry", retry_job, "jobs", {202: JobOut}, problems=(404, 409, 422, 429, 503, 507)),

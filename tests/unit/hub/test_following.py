@@ -30,8 +30,8 @@ class Follower:
         try:
             async for piece in self._house.hub.following.news(self.reader, id, after):
                 self.times.append(self._house.loop.time())
-                if isinstance(piece, LogLine):
-                    self.heard.append((piece.n, piece.text))
+                if isinstance(piece, list):
+                    self.heard += [(line.n, line.text) for line in piece]
                 elif isinstance(piece, ProgressNote):
                     self.heard.append(piece.text)
                 else:
