@@ -18,11 +18,12 @@ from easyjobs.stores.sqlite.failures import GuardFailed
 from easyjobs.stores.sqlite.reading import each
 from easyjobs.stores.sqlite.tally import Key
 
-_FOLLOWERS: Final = (
+FOLLOWERS: Final = (
     "SELECT jobs.id, jobs.seq, queue, task, state, deps_left, run_at FROM edges CROSS JOIN jobs"
     " ON jobs.id = edges.follower WHERE edges.prerequisite IN {} AND counted = 0"
 )
-_COUNTED: Final = "UPDATE edges SET counted = 1 WHERE prerequisite IN {} AND counted = 0"
+COUNTED: Final = "UPDATE edges SET counted = 1 WHERE prerequisite IN {} AND counted = 0"
+FORGET: Final = "DELETE FROM edges WHERE follower IN {}"
 
 
 class Links:
@@ -59,9 +60,9 @@ class Links:
         """
         moves: Counter[Key] = Counter()
         completed = list(self.completed)
-        followers = [tuple(row) for row in each(connection, _FOLLOWERS, completed)]
+        followers = [tuple(row) for row in each(connection, FOLLOWERS, completed)]
         for size, part in texts.slices(completed):
-            connection.execute(texts.select(_COUNTED, size), part)
+            connection.execute(texts.select(COUNTED, size), part)
         queued: list[Any] = []
         held: list[Any] = []
         for (id, seq, queue, task, state, left, run_at), times in Counter(followers).items():
@@ -84,4 +85,4 @@ class Links:
 def forget_edges(connection: Connection, ids: Sequence[str]) -> None:
     """Remove the edges that end at removed jobs; those that begin there show what others waited for."""
     for size, part in texts.slices(ids):
-        connection.execute(texts.select("DELETE FROM edges WHERE follower IN {}", size), part)
+        connection.execute(texts.select(FORGET, size), part)

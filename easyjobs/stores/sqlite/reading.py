@@ -11,12 +11,12 @@ from easyjobs.core.job import Edge, Job
 from easyjobs.stores.sqlite import texts
 from easyjobs.stores.sqlite.failures import is_undecodable
 
-_WAITING: Final = (
+WAITING: Final = (
     f"SELECT {texts.EDGE}, {texts.QUALIFIED_JOB} FROM edges CROSS JOIN jobs ON jobs.id = edges.follower"
     " WHERE edges.prerequisite IN {} AND counted = 0 AND jobs.state = 'waiting'"
 )
-_EDGES: Final = f"SELECT {texts.EDGE} FROM edges INDEXED BY edges_follower WHERE follower IN {{}}"
-_LIVE: Final = (
+EDGES: Final = f"SELECT {texts.EDGE} FROM edges INDEXED BY edges_follower WHERE follower IN {{}}"
+LIVE_OF: Final = (
     f"SELECT {texts.JOB} FROM jobs INDEXED BY jobs_live_tick WHERE schedule IS NOT NULL AND schedule IN {{}}"
     f" AND {texts.LIVE}"
 )
@@ -63,7 +63,7 @@ def followers(connection: Connection, ids: Sequence[str]) -> dict[str, list[tupl
     """Who waits for each of some jobs, oldest first."""
     waiting: dict[str, list[tuple[Edge, Job]]] = {}
     width = len(Edge.__struct_fields__)
-    pairs = [(Edge(*row[:width]), Job(*row[width:])) for row in each(connection, _WAITING, ids)]
+    pairs = [(Edge(*row[:width]), Job(*row[width:])) for row in each(connection, WAITING, ids)]
     for edge, job in sorted(pairs, key=lambda pair: pair[1].seq):
         waiting.setdefault(edge.prerequisite, []).append((edge, job))
     return waiting
@@ -71,14 +71,14 @@ def followers(connection: Connection, ids: Sequence[str]) -> dict[str, list[tupl
 
 def edges(connection: Connection, ids: Sequence[str]) -> list[Edge]:
     """What some jobs waited for, by follower and prerequisite."""
-    found = [Edge(*row) for row in each(connection, _EDGES, ids)]
+    found = [Edge(*row) for row in each(connection, EDGES, ids)]
     return sorted(found, key=lambda edge: (edge.follower, edge.prerequisite))
 
 
 def live_of(connection: Connection, schedules: Sequence[str]) -> dict[str, list[Job]]:
     """Jobs of some schedules that have not ended, oldest first."""
     live: dict[str, list[Job]] = {}
-    jobs = [Job(*row) for row in each(connection, _LIVE, schedules)]
+    jobs = [Job(*row) for row in each(connection, LIVE_OF, schedules)]
     for job in sorted(jobs, key=lambda job: job.seq):
         live.setdefault(job.schedule or "", []).append(job)
     return live

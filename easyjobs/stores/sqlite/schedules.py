@@ -11,6 +11,7 @@ from easyjobs.core.changes import DropSchedule, PutSchedule
 from easyjobs.core.schedule import Schedule
 from easyjobs.stores.sqlite import texts
 from easyjobs.stores.sqlite.failures import GuardFailed
+from easyjobs.stores.sqlite.others import expect_one
 
 _decode: Final = msgspec.json.Decoder(Schedule).decode
 
@@ -22,7 +23,7 @@ class Schedules:
         self._ids: set[str] = set()
         self._new: list[Any] = []
         self._changed: list[Any] = []
-        self._dropped: list[Any] = []
+        self._dropped: list[DropSchedule] = []
 
     def put(self, write: PutSchedule) -> bool:
         """Take a schedule; False when it is here already.
@@ -46,7 +47,7 @@ class Schedules:
         if write.id in self._ids:
             return False
         self._ids.add(write.id)
-        self._dropped += (write.id, write.was)
+        self._dropped.append(write)
         return True
 
     def write(self, connection: Connection) -> None:
@@ -59,6 +60,5 @@ class Schedules:
         for size, part in texts.slices(self._changed, 3):
             if connection.execute(texts.change_schedules(size), part).rowcount != size:
                 raise GuardFailed
-        for size, part in texts.slices(self._dropped, 2):
-            if connection.execute(texts.drop_schedules(size), part).rowcount != size:
-                raise GuardFailed
+        for drop in self._dropped:
+            expect_one(connection, "DELETE FROM schedules WHERE id = ? AND version = ?", (drop.id, drop.was))

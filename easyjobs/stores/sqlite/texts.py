@@ -134,12 +134,6 @@ def change_schedules(size: int) -> str:
 
 
 @cache
-def drop_schedules(size: int) -> str:
-    """Each row of parameters: id, version."""
-    return f"DELETE FROM schedules WHERE (id, version) IN (VALUES {', '.join(['(?, ?)'] * size)})"
-
-
-@cache
 def select(what: str, size: int) -> str:
     """`what` holds one `{}` for a list of `size` parameters."""
     return what.format(f"({', '.join('?' * size)})")
