@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
@@ -67,26 +69,63 @@ class Api:
         """`DELETE /api/<path>`."""
         self._ask("DELETE", path, {})
 
-    def _ask(self, method: str, path: tuple[str, ...], query: dict[str, Any], body: object = None) -> Any:
-        url = "/".join((self._url, "api", *(quote(part, safe="") for part in path)))
+    def events(self, *path: str, **query: str | int) -> Iterator[tuple[str, Any]]:
+        """The server-sent events of `GET /api/<path>`: name and data of each, until the stream ends; before all of them
+        "open", when there is a stream.
+
+        :raises ConnectionLost: it ended in the middle, or was silent for too long.
+        """
+        name, rest = "", ""
+        with self._lost(), self._client.stream("GET", self._at(path), params=query) as response:
+            if not response.is_success:
+                response.read()
+            self._judge(response)
+            yield "open", None
+            # not `iter_lines`, which would end a line at characters that JSON leaves in its strings
+            for chunk in response.iter_text():
+                *whole, rest = (rest + chunk).split("\n")
+                for line in whole:
+                    field, _, value = line.partition(": ")
+                    if field == "event":
+                        name = value
+                    elif field == "data":
+                        yield name, msgspec.json.decode(value)
+
+    def _at(self, path: tuple[str, ...]) -> str:
+        return "/".join((self._url, "api", *(quote(part, safe="") for part in path)))
+
+    @contextmanager
+    def _lost(self) -> Iterator[None]:
         try:
-            response = self._client.request(method, url, params=query, json=body)
+            yield
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ConnectionLost(
                 f"no manager answers at {self._url}: {error or type(error).__name__}; "
                 "EASYJOBS_URL or --url says where it is"
             ) from None
+
+    def _ask(self, method: str, path: tuple[str, ...], query: dict[str, Any], body: object = None) -> Any:
+        with self._lost():
+            response = self._client.request(method, self._at(path), params=query, json=body)
+        self._judge(response)
+        if response.status_code == 204:
+            return None
+        try:
+            return msgspec.json.decode(response.content)
+        except msgspec.DecodeError:
+            raise self._no_manager(response.status_code) from None
+
+    def _judge(self, response: httpx.Response) -> None:
+        """Pass an answer that is no problem."""
         if response.status_code == 401:
             raise Unauthorized(
                 f"the manager at {self._url} refused the secret"
                 if "Authorization" in self._client.headers
                 else f"the manager at {self._url} wants a secret: set EASYJOBS_SECRET or use --secret-file"
             )
+        if response.is_success:
+            return
         try:
-            if response.status_code == 204:
-                return None
-            if response.is_success:
-                return msgspec.json.decode(response.content)
             problem = msgspec.json.decode(response.content, type=_Problem)
         except msgspec.DecodeError:
             raise self._no_manager(response.status_code) from None

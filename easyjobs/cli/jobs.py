@@ -1,9 +1,9 @@
-"""`easyjobs jobs`: list, show, draw, cancel, retry."""
+"""`easyjobs jobs`: list, show, draw, cancel, retry; the logs are in a file of their own."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import click
 
 from easyjobs.cli.asking import as_json, connect, each, manager_options, print_json, shown_time
 from easyjobs.cli.http import Api
+from easyjobs.cli.logs import lines_after, show_logs
 from easyjobs.cli.text import plain, table
 from easyjobs.cli.tree import lines_of
 from easyjobs.core.states import STATES
@@ -31,6 +32,9 @@ def command(ctx: click.Context, url: str, insecure: bool, secret_file: str | Non
     The secret is read from --secret-file, EASYJOBS_MANAGER_SECRET or EASYJOBS_SECRET.
     """
     connect(ctx, url, insecure, secret_file)
+
+
+command.add_command(show_logs)
 
 
 @command.command("list")
@@ -65,7 +69,7 @@ def show_job(api: Api, id: str, logs: bool, raw: bool) -> None:
     """Show a job, its attempts, and why it failed."""
     job = api.get("jobs", id)
     attempts = api.get("jobs", id, "attempts")["items"]
-    lines = list(_lines(api, id)) if logs else []
+    lines = list(lines_after(api, id, 0)) if logs else []
     if raw:
         print_json({**job, "attempts": attempts, **({"logs": lines} if logs else {})})
         return
@@ -119,14 +123,6 @@ def cancel_jobs(api: Api, ids: Sequence[str], raw: bool) -> None:
 def retry_jobs(api: Api, ids: Sequence[str], raw: bool) -> None:
     """Run jobs again that have ended. Each makes a new job, whose id is printed."""
     each(ids, lambda id: api.post("jobs", id, "retry"), lambda id, job: f"{id} runs again as {job['id']}", raw)
-
-
-def _lines(api: Api, id: str) -> Iterator[dict[str, Any]]:
-    after: int | None = 0
-    while after is not None:
-        page = api.get("jobs", id, "logs", after=after)
-        yield from page["items"]
-        after = page["next"]
 
 
 def _row(job: Job) -> tuple[str, ...]:
