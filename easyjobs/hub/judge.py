@@ -134,10 +134,14 @@ class Judge:
         return links
 
     def _foresee(self, links: Links) -> None:
-        """What is about to be made may begin with the claim of the same commit."""
+        """What is about to be made may begin with the claim of the same commit, or wait for its task, even if nobody
+        ever hears what became of that commit.
+        """
         for job in links.made:
             if job.state == QUEUED:
                 self._dispatcher.ready.add(job.lane)
+            elif not job.signature:
+                self._catalog.awaited.add((job.queue, job.task))
 
     def _decide_word(self, word: Word, rows: dict[str, Job], now: float, units: list[Unit], waiting: Waiting) -> None:
         row = word.row or self._roster.running.get(word.id) or rows.get(word.id)

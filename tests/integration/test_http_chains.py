@@ -71,6 +71,81 @@ async def test_a_chain_runs_to_its_end_and_is_shown_whole(store: str, tmp_path: 
         assert await tree(http, first["id"]) == await tree(http, second) == shown
 
 
+@pytest.mark.parametrize("store", ["memory:", "sqlite"])
+async def test_unique_tasks_are_joined_and_what_does_not_bind_fails_at_once(store: str, tmp_path: Any) -> None:
+    play = Play(store=f"sqlite:///{tmp_path}/jobs.db" if store == "sqlite" else store)
+    task = play.manager.task
+
+    @task(namespace="u", unique=True)
+    async def shared(n: int = 0) -> int:
+        await play.gate.wait()
+        return n
+
+    @task(namespace="u", run_before=["shared"], run_after=["misfit"])
+    async def first() -> int:
+        return 0
+
+    @task(namespace="u", run_after=["shared", "misfit"])
+    async def second() -> int:
+        return 0
+
+    @task(namespace="u", on_failure="told")
+    async def misfit(one: int, two: int) -> None: ...
+
+    @task(namespace="u")
+    async def told(failure: dict[str, Any]) -> str:
+        return str(failure["error"]["message"])
+
+    async with play.served() as http:
+        waiting = [(await http.post("/api/queues/u/tasks/first")).json()["id"] for _ in range(3)]
+        await http.post("/api/queues/u/tasks/shared?wait=0", json={"n": 0})
+        ended = (await http.post("/api/queues/u/tasks/second?wait=10")).json()
+        assert ended["state"] == "completed"
+        assert len({(await job(http, id))["waits_for"][0] for id in waiting}) == 1
+        play.gate.set()
+        for id in waiting:
+            await until(lambda id=id: state(http, id, "completed"))
+        found = (await http.get("/api/jobs?queue=u&limit=100")).json()["items"]
+        tasks = sorted(item["task"] for item in found if item["task"] != "told")
+        assert tasks == ["first"] * 3 + ["misfit"] * 4 + ["second", "shared", "shared"]
+        (misfit,) = [
+            id for id in (await job(http, ended["id"]))["children"] if (await job(http, id))["task"] == "misfit"
+        ]
+        shown = await job(http, misfit)
+        assert (shown["state"], shown["attempt"], shown["error"]["type"]) == ("failed", 0, "ArgumentsRefused")
+        (help,) = shown["children"]
+        await until(lambda: state(http, help, "completed"))
+        assert "two: missing argument" in (await job(http, help))["result"]
+
+
+@pytest.mark.parametrize("store", ["memory:", "sqlite"])
+async def test_large_results_are_handed_on(store: str, tmp_path: Any) -> None:
+    play = Play(store=f"sqlite:///{tmp_path}/jobs.db" if store == "sqlite" else store)
+    size = 1_000_000
+
+    @play.manager.task(namespace="u", run_after="second")
+    async def first() -> str:
+        return "x" * size
+
+    @play.manager.task(namespace="u", on_failure="third", retries=0)
+    async def second(text: str) -> int:
+        raise ValueError(len(text))
+
+    @play.manager.task(namespace="u")
+    async def third(failure: dict[str, Any]) -> Any:
+        return [failure["error"]["message"], failure["args"] and len(failure["args"][0])]
+
+    async with play.served() as http:
+        made = (await http.post("/api/queues/u/tasks/first?wait=10")).json()
+
+        async def ended() -> Any:
+            items = (await tree(http, made["id"]))["items"]
+            return items if len(items) == 3 and items[-1]["state"] == "completed" else None
+
+        third_item = (await until(ended))[-1]
+        assert (await job(http, third_item["id"]))["result"] == ["1000000", 1_000_000]
+
+
 async def test_a_failure_is_looked_after_and_seen_in_the_tree() -> None:
     play = chained()
     play.gate.set()

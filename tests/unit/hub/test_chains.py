@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -50,6 +51,11 @@ async def all_jobs(house: House) -> dict[str, Job]:
     jobs = (await house.store.find(JobQuery(limit=1000))).items
     assert len({job.task for job in jobs}) == len(jobs), [job.task for job in jobs]
     return {job.task: job for job in jobs}
+
+
+async def all_of(house: House, task: str) -> list[Job]:
+    """All jobs of a task, oldest first."""
+    return (await house.store.find(JobQuery(task=task))).items[::-1]
 
 
 async def states_of(house: House) -> dict[str, str]:
@@ -521,7 +527,7 @@ async def test_a_unique_prerequisite_that_is_there_already_is_joined(house: Hous
 @story
 async def test_one_prerequisite_serves_two_of_one_chain_where_it_is_unique(house: House) -> None:
     await house.open()
-    tasks = [spec("a", run_before=("b", "c", "u")), spec("b", run_before=("u",)), spec("c", run_before=("q:u",))]
+    tasks = [spec("a", run_before=("b", "c", "u", "q:u")), spec("b", run_before=("u",)), spec("c", run_before=("q:u",))]
     peer = await worker(house, *tasks, spec("u", unique=True))
     await house.submit("a")
     (u,) = await given(peer, "u")
@@ -533,23 +539,31 @@ async def test_one_prerequisite_serves_two_of_one_chain_where_it_is_unique(house
     await given(peer, "a")
 
 
-@story
-async def test_a_prerequisite_that_ends_while_it_is_being_joined_is_made_again(house: House) -> None:
-    await house.open()
-    peer = await worker(house, spec("a", run_before=("u",)), spec("u", unique=True), slots=5)
-    await house.submit("u")
-    (u,) = await given(peer, "u")
-    client = await house.client()
-    peer.finish(u)
-    client.say(Submit([house.job("a")]))  # decided in the batch in which it ends, or the next
-    await house.settle(1.0)
-    for a in list(peer.held.values()):
-        peer.finish(a)
-    await house.settle(1.0)
-    for a in list(peer.held.values()):
-        peer.finish(a)
-    await house.settle(1.0)
-    assert set(await house.states()) == {"completed"}
+@pytest.mark.parametrize("key", [None, "k"])
+@pytest.mark.parametrize("delay", [0.0, 0.001, 0.002, 0.003, 0.004])
+def test_a_prerequisite_that_ends_while_it_is_being_joined_is_made_again(key: str | None, delay: float) -> None:
+    @story
+    async def told(house: House) -> None:
+        await house.open()
+        peer = await worker(house, spec("a", run_before=("u",)), spec("u", unique=True), slots=5)
+        await house.submit("u")
+        (u,) = await given(peer, "u")
+        client = await house.client()
+        client.say(Submit([house.job("a", key=key)]))
+        await asyncio.sleep(delay)
+        peer.finish(u)
+        await house.settle()
+        for a in list(peer.held.values()):
+            assert a.task == ("u" if len(await all_of(house, "u")) == 2 else "a")
+            peer.finish(a)
+        await house.settle()
+        for a in list(peer.held.values()):
+            peer.finish(a)
+        await house.settle()
+        assert set(await house.states()) == {"completed"}
+        assert [job.deps_left for job in await all_of(house, "a")] == [0]
+
+    told()
 
 
 @story
@@ -570,6 +584,66 @@ async def test_a_unique_follower_that_is_there_already_is_joined(house: House) -
     await house.submit("a")
     peer.finish((await given(peer, "a"))[0], 1)
     await given(peer, "u")
+
+
+@story
+async def test_a_unique_follower_that_ends_while_it_is_being_joined_is_made_after_all(house: House) -> None:
+    await house.open()
+    peer = await worker(house, spec("a", run_after=("u",)), spec("u", unique=True, signature=ONE))
+    await house.submit("u", args=[1])
+    await house.submit("a")
+    await house.settle()
+    held = {a.task: a for a in peer.held.values()}
+    peer.finish(held["a"], 1)
+    await asyncio.sleep(0.0025)  # what stood in its way was told, and it is about to be decided anew
+    peer.finish(held["u"])
+    await house.settle()
+    states = sorted((job.task, job.state) for job in (await house.store.find(JobQuery())).items)
+    assert states in (
+        [("a", "completed"), ("u", "completed")],
+        [("a", "completed"), ("u", "completed"), ("u", "running")],
+    )
+
+
+@story
+async def test_whatever_moves_first_the_end_of_a_prerequisite_is_decided_on_what_is_there(house: House) -> None:
+    for delay in (0.0, 0.0005, 0.001, 0.0015, 0.002, 0.0025, 0.003):
+        if house._hub is not None:
+            await house.restart()
+        else:
+            await house.open()
+        peer = await worker(house, spec("a", run_before=("b",), on_failure="c"), spec("b", retries=0), spec("c"))
+        job = await house.submit("a")
+        await house.settle()
+        (b,) = [a for a in peer.held.values() if a.task == "b"]
+        cancelling = house.spawn(house.hub.cancel(job.id, "me"))
+        await asyncio.sleep(delay)
+        peer.fail(b)
+        await cancelling
+        await house.settle(1.0)
+        ended = await house.row(job.id)
+        helpers = [c for c in (await house.store.find(JobQuery(parent=job.id))).items if c.relation == "failure"]
+        assert (ended.state, len(helpers)) in (("cancelled", 0), ("failed", 1))
+        assert (await house.row(b.job)).state == "failed"
+
+
+@story
+async def test_a_follower_that_is_deleted_while_its_prerequisite_fails_holds_nobody_up(house: House) -> None:
+    await house.open()
+    peer = await worker(house, spec("a", run_before=("b",)), spec("b", retries=0))
+    job = await house.submit("a")
+    (b,) = await given(peer, "b")
+    followers = house.store.followers
+
+    async def and_then_gone(ids: Sequence[str]) -> Any:
+        found = await followers(ids)
+        house.store._jobs.pop(job.id, None)
+        return found
+
+    house.store.followers = and_then_gone  # type: ignore[method-assign]
+    peer.fail(b)
+    await house.settle(1.0)
+    assert (await house.row(b.job)).state == "failed"
 
 
 # -- run again
