@@ -3,6 +3,7 @@
 --old N       put N jobs there first that have long ended
 --crowd N     and N ready jobs in lanes nobody offers, and N whose time has not come
 --memory      the memory store instead
+--chains      units of chains and schedules instead of single jobs
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from easyjobs.core.changes import Claim, Insert, Offer, PutSession, Unit, Update
-from easyjobs.core.job import Job, Session
+from easyjobs.core.changes import AddEdge, Claim, Insert, Offer, PutSchedule, PutSession, Release, Unit, Update
+from easyjobs.core.job import Edge, Job, Session
+from easyjobs.core.schedule import Rule, Schedule
 from easyjobs.ids import Ids
 from easyjobs.stores.base import Store
 from easyjobs.stores.memory import MemoryStore
@@ -95,12 +97,56 @@ async def measure(store: Store, size: int, rounds: int) -> dict[str, list[float]
     return times
 
 
+def chain(now: float) -> Unit:
+    """A job that waits for another, both new."""
+    follower, first = new_job(now, state="waiting", deps_left=1), new_job(now, relation="before", followers=1)
+    first.parent = follower.id
+    return Unit([Insert(follower), Insert(first), AddEdge(Edge(first.id, follower.id))])
+
+
+def onward(job: Job, now: float) -> Unit:
+    """The end of a job for which another waits, and which makes one more."""
+    return Unit([*end(job, now).writes, Release(job.id), Insert(new_job(now, parent=job.id, relation="after"))])
+
+
+async def measure_chains(store: Store, size: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each commit of `size` units, by kind."""
+    times: dict[str, list[float]] = {"job + prerequisite + edge": [], "complete + release + after": [], "tick": []}
+    lane = new_job(0).lane
+
+    async def timed(kind: str, units: list[Unit]) -> Any:
+        began = time.perf_counter()
+        answer = await store.commit(units)
+        times[kind].append(time.perf_counter() - began)
+        return answer
+
+    async def clear() -> list[Job]:
+        offer = Offer("s1", 1, "w1", 2 * size, frozenset([lane]))
+        taken: list[Job] = (await store.commit([], Claim([offer], ids.tokens(2 * size)))).claimed
+        return taken
+
+    schedules = [Schedule(f"{size} {n}", "general", "noop", Rule("* * * * *")) for n in range(size)]
+    await store.commit([Unit([PutSchedule(schedule)]) for schedule in schedules])
+    for turn in range(rounds):
+        now = store.now()
+        await timed("job + prerequisite + edge", [chain(now) for _ in range(size)])
+        taken = await clear()
+        released = (await timed("complete + release + after", [onward(job, now) for job in taken])).released
+        assert len(released) == size
+        await store.commit([end(job, now) for job in await clear()])
+        jobs = [new_job(now, schedule=schedule.id, tick=float(turn)) for schedule in schedules]
+        await timed("tick", [Unit([PutSchedule(s, turn + 1), Insert(j)]) for s, j in zip(schedules, jobs, strict=True)])
+        await store.commit([end(job, now) for job in await clear()])
+    return times
+
+
 async def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--old", type=int, default=0)
     parser.add_argument("--crowd", type=int, default=0)
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--chains", action="store_true")
     parser.add_argument("--folder", default=None)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
@@ -109,8 +155,9 @@ async def main() -> None:
         now = store.now()
         await store.commit([Unit([PutSession(Session("s1", "w1", "w1", "h", 1, "live", now, now + 30))])])
         await fill(store, options.old, options.crowd)
-        print(f"{'µs a job: median (slowest commit ms)':40}" + "".join(f"{size:>18}" for size in SIZES))
-        columns = [await measure(store, size, max(12, min(200, 20_000 // size))) for size in SIZES]
+        print(f"{'µs a job or unit: median (slowest commit ms)':40}" + "".join(f"{size:>18}" for size in SIZES))
+        kinds = measure_chains if options.chains else measure
+        columns = [await kinds(store, size, max(12, min(200, 20_000 // size))) for size in SIZES]
         for kind in columns[0]:
             cells = []
             for size, times in zip(SIZES, columns, strict=True):
