@@ -108,10 +108,7 @@ def test_nothing_that_a_terminal_would_obey_is_printed(server: Streams, follow: 
     evil = "\x1b[2J\x1b]0;title\x07 \u202e \r tab\tend\u2028\x85"
     server.script = [said(evil) + end("completed") if follow else (200, {"items": [line(1, evil)], "next": None})]
     result = call(server, *(["-f"] if follow else []))
-    assert (
-        result.stdout
-        == "\\x1b[2J\\x1b]0;title\\x07 \\u202e \\r tab".expandtabs() + result.stdout[result.stdout.index("tab") + 3 :]
-    )
+    assert result.stdout.startswith("\\x1b[2J\\x1b]0;title\\x07 \\u202e \\r tab  ")
     assert result.stdout.endswith("end\\u2028\\x85\n")
     assert result.stdout[:-1].isprintable()
 
