@@ -12,6 +12,7 @@ from easyjobs.clock import Clock, SystemClock
 from easyjobs.core.events import NeverStarted
 from easyjobs.core.job import Attempt, Job, LogLine
 from easyjobs.core.states import FINAL, WAITING
+from easyjobs.hub.alerts import Alerts
 from easyjobs.hub.announcer import Announcer
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.chains import Chains
@@ -70,6 +71,7 @@ class Hub:
         self._nursery = Nursery("hub")
         self._state = "new"
         self._corridor: asyncio.Task[None] | None = None
+        self.alerts = Alerts(store.now)
         self.catalog = Catalog()
         self.roster = Roster()
         self.dispatcher = Dispatcher(self.roster, self.catalog, self._ids, self.settings)
