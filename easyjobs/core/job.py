@@ -49,7 +49,7 @@ class Job(msgspec.Struct):
     version: int = 0
     attempt: int = 0  # number of the last attempt that began; never lowered, never reused
     failures: int = 0  # attempts that ended in an error: the retry budget
-    crashes: int = 0  # attempts whose worker died
+    crashes: int = 0  # attempts whose worker died, within the 24 hours before the last of them
     token: str | None = None  # of the attempt that is running
     session: str | None = None  # that holds the attempt that is running
     worker: str | None = None  # name of the last worker, for people

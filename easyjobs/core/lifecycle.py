@@ -143,13 +143,14 @@ def _worker_died(job: Job, event: WorkerDied, now: float, options: Options, jitt
     refusal = _spoken(job, event.attempt, event.token)
     if refusal is not None:
         return refusal
-    crashes = job.crashes + 1
+    times = retry.crashes(job.crashed_at, now)
+    columns: dict[str, Any] = {"crashes": len(times), "crashed_at": msgspec.json.encode(times).decode(), "token": None}
     if job.cancel is not None:
-        return _ended(job, CANCELLED, now, crashes=crashes, token=None)
-    error = error_text("WorkerDied", event.reason)
-    if options.retry_policy == "never" or crashes >= retry.MAX_CRASHES:
-        return _ended(job, FAILED, now, crashes=crashes, error=error, token=None)
-    return _again(job, QUEUED, now, "crashed", error, crashes=crashes, token=None)
+        return _ended(job, CANCELLED, now, **columns)
+    if options.retry_policy == "never" or len(times) >= retry.MAX_CRASHES:
+        often = f"; that was crash {len(times)} within 24 hours" if len(times) > 1 else ""
+        return _ended(job, FAILED, now, error=error_text("WorkerDied", event.reason + often), **columns)
+    return _again(job, QUEUED, now, "crashed", error_text("WorkerDied", event.reason), **columns)
 
 
 def _cancel_requested(job: Job, event: CancelRequested, now: float, options: Options, jitter: float) -> Decision:

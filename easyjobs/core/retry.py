@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from easyjobs.core.task import Options
 
 BASE_DELAY = 2.0  # seconds before the first repetition
 LONGEST_DELAY = 3600.0
 MAX_CRASHES = 3
+CRASH_WINDOW = 86400.0  # seconds for which a crash counts
 
 
 def may_retry(failures: int, max_attempts: int) -> bool:
@@ -24,6 +27,15 @@ def delay(failures: int, options: Options, jitter: float) -> float:
         return min(LONGEST_DELAY, _grown(options.retry_delay, options.backoff or 1.0, failures))
     longest = min(LONGEST_DELAY, _grown(BASE_DELAY, options.backoff or 2.0, failures))
     return longest * (0.5 + 0.5 * jitter)
+
+
+def crashes(crashed_at: str | None, now: float) -> list[float]:
+    """The times of a job's crashes that still count: those of the row that are less than 24 hours old, and `now`."""
+    try:
+        before = msgspec.json.decode(crashed_at or "[]", type=list[float])
+    except msgspec.DecodeError:
+        before = []
+    return [*(at for at in before if now - at < CRASH_WINDOW), now]
 
 
 def _grown(first: float, factor: float, failures: int) -> float:

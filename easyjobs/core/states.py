@@ -56,7 +56,7 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(RUNNING, QUEUED, "handed back, never started, or its worker died", "limits released"),
     Transition(RUNNING, COMPLETED, "result", "result; limits released"),
     Transition(RUNNING, RETRY, "retryable error, or its worker died, with attempts left", "failures or crashes + 1"),
-    Transition(RUNNING, FAILED, "final error, no attempts left, three crashes, or died under `never`", "error"),
+    Transition(RUNNING, FAILED, "final error, no attempts left, three crashes in 24 h, or died under `never`", "error"),
     Transition(RUNNING, CANCELLED, "cancel acknowledged, forced, or its worker died meanwhile", "limits released"),
 )
 

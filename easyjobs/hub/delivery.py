@@ -64,6 +64,8 @@ class Delivery:
             assignment.timeout = job.timeout
             assignment.max_attempts = job.max_attempts
             assignment.failures = job.failures
+            if job.crashes:
+                assignment.isolate = True
             entry = frames.get(live.row.id)
             if entry is None:
                 frames[live.row.id] = (live, [assignment])

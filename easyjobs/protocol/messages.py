@@ -71,7 +71,9 @@ class Submission(msgspec.Struct, omit_defaults=True):
 
 
 class Assignment(msgspec.Struct, omit_defaults=True):
-    """An attempt to make."""
+    """An attempt to make. `isolate`: alone in a child process where that is possible; an earlier one took its worker
+    with it.
+    """
 
     job: str
     attempt: int
@@ -83,6 +85,7 @@ class Assignment(msgspec.Struct, omit_defaults=True):
     timeout: float | None = None
     max_attempts: int = 1
     failures: int = 0
+    isolate: bool = False
 
 
 class Ended(msgspec.Struct, omit_defaults=True):

@@ -232,11 +232,29 @@ def test_a_crash_is_counted_apart_from_failures() -> None:
 
 
 def test_the_third_crash_fails_the_job_and_under_never_the_first() -> None:
-    third = advance(job("running", crashes=2), EVENTS["worker died"], NOW)
+    third = advance(job("running", crashes=2, crashed_at="[900.0,950.0]"), EVENTS["worker died"], NOW)
     assert isinstance(third, Step)
     assert (third.state, third.columns["crashes"], third.columns["token"]) == ("failed", 3, None)
-    assert "WorkerDied" in third.columns["error"]
-    assert read(advance(job("running"), EVENTS["worker died"], NOW, Options(retry_policy="never"))) == "-> failed"
+    assert "lost; that was crash 3 within 24 hours" in third.columns["error"]
+    never = advance(job("running"), EVENTS["worker died"], NOW, Options(retry_policy="never"))
+    assert isinstance(never, Step)
+    assert (never.state, never.columns["crashes"]) == ("failed", 1)
+    assert '"lost"' in never.columns["error"]
+
+
+def test_a_crash_counts_for_a_day() -> None:
+    row = job("running", crashes=2, crashed_at="[1000.0,1000.5]")
+    soon = advance(row, EVENTS["worker died"], 1000.0 + 86399.0)
+    assert read(soon) == "-> failed"
+    later = advance(row, EVENTS["worker died"], 1000.0 + 86400.0)
+    assert isinstance(later, Step)
+    assert (later.state, later.columns["crashes"], later.columns["crashed_at"]) == ("queued", 2, "[1000.5,87400.0]")
+
+
+def test_a_crash_is_counted_though_a_pending_cancel_wins() -> None:
+    step = advance(job("running", cancel="me"), EVENTS["worker died"], NOW)
+    assert isinstance(step, Step)
+    assert (step.state, step.columns["crashes"], step.columns["crashed_at"]) == ("cancelled", 1, "[1000.0]")
 
 
 def test_a_dead_workers_late_word_is_stale_after_its_job_was_taken_away() -> None:

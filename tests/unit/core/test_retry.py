@@ -2,7 +2,7 @@
 
 import pytest
 
-from easyjobs.core.retry import LONGEST_DELAY, delay, may_retry
+from easyjobs.core.retry import LONGEST_DELAY, crashes, delay, may_retry
 from easyjobs.core.task import Options
 
 PLAIN = Options()
@@ -43,3 +43,10 @@ def test_no_number_of_failures_and_no_factor_is_too_large() -> None:
     assert delay(70, Options(backoff=1e6), 1.0) == LONGEST_DELAY
     assert delay(10**6, Options(retry_delay=0.0, backoff=2.0), 1.0) == 0.0
     assert delay(1, Options(retry_delay=1e9), 1.0) == LONGEST_DELAY
+
+
+def test_crashes_count_for_24_hours_and_what_cannot_be_read_does_not() -> None:
+    assert crashes(None, 5.0) == [5.0]
+    assert crashes("[1.0,2.5]", 86401.0) == [2.5, 86401.0]
+    assert crashes('{"no":1}', 5.0) == [5.0]
+    assert crashes("[", 5.0) == [5.0]
