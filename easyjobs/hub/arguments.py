@@ -26,7 +26,8 @@ class Checker:
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
         try:
-            self._validator = jsonschema_rs.validator_for(signature.schema())
+            # offline: a schema must not make the manager fetch what it refers to
+            self._validator = jsonschema_rs.validator_for(signature.schema(), offline=True)
         except ValueError as error:
             raise RegistrationError(f"the parameters have no valid JSON Schema: {error}") from None
 
@@ -51,6 +52,10 @@ class Checker:
         if not by_place and self._validator.is_valid(by_name):
             return  # what the schema passes as one object binds by name as well
         self.check_values(by_place, by_name)
+
+    def bind(self, args: list[Any], kwargs: dict[str, Any]) -> None:
+        """Pass a call, given as values, whatever their types. Raises ArgumentsRefused as `check` does."""
+        self._signature.bind(args, kwargs)
 
     def check_values(self, args: list[Any], kwargs: dict[str, Any]) -> None:
         """Pass a call, given as values. Raises ArgumentsRefused as `check` does."""

@@ -14,11 +14,12 @@ from easyjobs.stores.base import KnownTask
 class Entry:
     """One task in one signature, with all that the way of a job needs of it worked out once."""
 
-    __slots__ = ("checker", "lane", "max_attempts", "options", "seen_at", "spec")
+    __slots__ = ("checker", "lane", "max_attempts", "options", "seen_at", "since", "spec")
 
-    def __init__(self, spec: TaskSpec, seen_at: float) -> None:
+    def __init__(self, spec: TaskSpec, seen_at: float, since: float) -> None:
         self.spec = spec
         self.seen_at = seen_at
+        self.since = since  # when the youngest worker that offered it had started
         self.lane = spec.lane
         self.options = spec.options
         self.max_attempts = spec.max_attempts
@@ -42,28 +43,43 @@ class Catalog:
     def load(self, known: list[KnownTask]) -> None:
         """Take in what the store kept."""
         for task in sorted(known, key=lambda k: k.seen_at):
-            self._put(Entry(task.spec, task.seen_at))
+            self._put(Entry(task.spec, task.seen_at, task.seen_at))
 
-    def add(self, spec: TaskSpec, now: float) -> bool:
-        """A worker offers this task now. Whether that is news that must be stored."""
+    def add(self, spec: TaskSpec, now: float, since: float | None = None) -> bool:
+        """A worker that started at `since` (None: now) offers this task. Whether that is news that must be stored.
+
+        The parameters that the youngest worker has are the newest: an older one that merely comes back changes nothing.
+        """
+        since = now if since is None else since
         entry = self._by_lane.get(spec.lane)
-        if entry is not None and entry.spec == spec:
-            current = self._current[spec.queue, spec.name]
-            entry.seen_at = now
-            if current is entry:
+        current = self._current.get((spec.queue, spec.name))
+        if current is not None and since < current.since:
+            if entry is not None:
+                entry.seen_at = now
                 return False
-            self._current[spec.queue, spec.name] = entry
-            self.version += 1
+            self._put(Entry(spec, now, since), current)
             return True
-        self._put(Entry(spec, now))
+        if entry is None or entry.spec != spec:
+            self._put(Entry(spec, now, since))
+            return True
+        entry.seen_at, entry.since = now, since
+        if current is entry:
+            return False
+        self._current[spec.queue, spec.name] = entry
+        self.version += 1
         return True
 
-    def _put(self, entry: Entry) -> None:
+    def _put(self, entry: Entry, current: Entry | None = None) -> None:
         spec = entry.spec
         self._by_lane[entry.lane] = entry
-        self._current[spec.queue, spec.name] = entry
+        self._current[spec.queue, spec.name] = entry if current is None else current
         self._queues.add(spec.queue)
         self.version += 1
+
+    def signatures(self, queue: str, name: str) -> list[Entry]:
+        """The task with each set of parameters that was ever registered, the newest first."""
+        entries = [entry for lane, entry in self._by_lane.items() if (lane.queue, lane.task) == (queue, name)]
+        return sorted(entries, key=lambda entry: (self._current[queue, name] is entry, entry.since), reverse=True)
 
     def find(self, queue: str, name: str) -> Entry:
         """The task as it was registered last.

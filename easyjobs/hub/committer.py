@@ -75,6 +75,13 @@ class Committer:
 
     async def chore(self, chore: Chore) -> Stale | None:
         """Commit `chore`; what stood in its way, or None. Waits as long as the store fails."""
+        return await self._ask(chore)
+
+    async def chores(self, chores: list[Chore]) -> list[Stale | None]:
+        """As `chore`, of several: each a unit of its own, together in as few commits as may be."""
+        return [await answer for answer in [self._ask(chore) for chore in chores]]
+
+    def _ask(self, chore: Chore) -> asyncio.Future[Stale | None]:
         answer: asyncio.Future[Stale | None] = asyncio.get_running_loop().create_future()
 
         def done(stale: Stale | None) -> None:
@@ -83,7 +90,7 @@ class Committer:
 
         chore.done = done
         self.add(chore)
-        return await answer
+        return answer
 
     def poke(self) -> None:
         """Something else than an entry may let a job start: a slot became free, a lane ready."""

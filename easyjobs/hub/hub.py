@@ -23,6 +23,7 @@ from easyjobs.hub.delivery import Delivery
 from easyjobs.hub.desk import Desk
 from easyjobs.hub.dispatcher import Dispatcher
 from easyjobs.hub.entries import Word
+from easyjobs.hub.fitting import Fitting
 from easyjobs.hub.following import Following
 from easyjobs.hub.judge import Judge
 from easyjobs.hub.kin import Kin, Kinship, Tree
@@ -86,6 +87,7 @@ class Hub:
         self.committer = Committer(store, judge, self.delivery, recovery, self.settings, self.counters)
         self.queries = Queries(store, self.roster, self.catalog, self.dispatcher, self.counters)
         self.following = Following(store, self.announcer)
+        self.fitting = Fitting(store, self.roster, self.catalog, self.settings)
         self.kinship = Kinship(store)
         self.control = Control(
             store, self.admission, self.committer, self.dispatcher, self.roster, self.catalog, self.queries

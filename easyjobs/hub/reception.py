@@ -63,7 +63,9 @@ class Reception:
 
         :raises ProtocolError, RegistrationError: a task that it offers cannot be.
         """
-        self._learn(hello.worker_id, hello.tasks)
+        known = self._roster.of_worker(hello.worker_id)
+        came_back = known is not None and known.row.pid == hello.pid
+        self._learn(hello.worker_id, hello.tasks, known.row.started_at if known and came_back else None)
         rows = await self._unknown(hello.held)
         live = await self._session(hello)
         # nothing is awaited from here on: from the moment it has a voice, the worker may be given jobs
@@ -107,17 +109,18 @@ class Reception:
 
     def register(self, live: Live, tasks: list[TaskSpec]) -> None:
         """The worker offers these tasks besides. Raises as `welcome` does."""
-        self._learn("", tasks)
+        self._learn("", tasks, live.row.started_at)
         self._offer(live, live.lanes.union(spec.lane for spec in tasks))
 
-    def _learn(self, worker_id: str, tasks: list[TaskSpec]) -> None:
+    def _learn(self, worker_id: str, tasks: list[TaskSpec], since: float | None) -> None:
+        """Take in the tasks of a worker that started at `since` (None: now)."""
         for spec in tasks:
             for name in (spec.queue, spec.name):
                 if not is_name(name):
                     raise ProtocolError(f"{name[:40]!r} cannot name a queue or task", BROKEN)
         self._judge_chains(worker_id, tasks)
         now = self._store.now()
-        news: list[Write] = [PutTask(spec, now) for spec in tasks if self._catalog.add(spec, now)]
+        news: list[Write] = [PutTask(spec, now) for spec in tasks if self._catalog.add(spec, now, since)]
         if news:
             self._committer.add(Chore(news))
 

@@ -1,7 +1,7 @@
-"""Moves waiting jobs to the signature that workers offer now.
+"""Moves waiting jobs to the parameters that workers offer now, and says which do not fit them.
 
 A job waits in the lane of the signature it was judged by. When a deploy changes a task's parameters and the last worker
-of the old signature is gone, its jobs are judged anew: those that fit move to the new lane, the others are held until a
+of the old ones is gone, its jobs are judged anew: those that fit move to the new lane, the others are held until a
 worker comes that fits them.
 """
 
@@ -9,22 +9,28 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
+
 from easyjobs.core.changes import Update
-from easyjobs.core.job import Job
-from easyjobs.core.states import CLAIMABLE, WAITING, State
-from easyjobs.errors import Refused
+from easyjobs.core.job import Job, Lane
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.dispatcher import Dispatcher
 from easyjobs.hub.entries import Chore
+from easyjobs.hub.fitting import PAGE, STATES, Measure
 from easyjobs.hub.roster import Roster
 from easyjobs.hub.settings import HubSettings
 from easyjobs.stores.base import JobQuery, Store
 
 log = logging.getLogger("easyjobs.hub")
 
-PAGE = 500
-STATES: tuple[State, ...] = (*sorted(CLAIMABLE), WAITING)
+
+class _Held(msgspec.Struct):
+    """What a task has that fits no worker: so many jobs (one of them, and why), and these schedules."""
+
+    jobs: int = 0
+    example: str = ""
+    schedules: list[str] = []
 
 
 class Refitter:
@@ -46,41 +52,71 @@ class Refitter:
         self._catalog = catalog
         self._dispatcher = dispatcher
         self._committer = committer
-        self._limits = settings.limits
+        self._settings = settings
+        self._said: dict[tuple[str, str], _Held] = {}
 
     async def run_once(self, now: float) -> float | None:
         """Judge all such jobs once; called again when woken."""
-        for queue, name in self._catalog.ambiguous:
-            if self._roster.offering(self._catalog.find(queue, name).lane):
+        tasks = self._catalog.ambiguous
+        if not tasks:
+            return None
+        unfit: dict[tuple[str, str], list[str]] = {}
+        for schedule in await self._store.schedules():
+            key = (schedule.queue, schedule.task)
+            entry = self._catalog.get(*key)
+            if entry is not None and Measure(entry.checker, self._settings).fault_of_schedule(schedule) is not None:
+                unfit.setdefault(key, []).append(schedule.id)
+        for queue, name in tasks:
+            offered = [one for one in self._catalog.signatures(queue, name) if self._roster.offering(one.lane)]
+            if offered:
+                measures = {one.lane: Measure(one.checker, self._settings) for one in offered}
+                held = _Held(schedules=unfit.get((queue, name), []))
                 for state in STATES:
-                    await self._refit(queue, name, state)
+                    await self._refit(JobQuery(queue=queue, task=name, state=state, limit=PAGE), measures, held)
+                self._report(queue, name, held)
         return None
 
-    async def _refit(self, queue: str, name: str, state: State) -> None:
-        entry = self._catalog.find(queue, name)
-        before: int | None = None
-        held = 0
+    async def _refit(self, query: JobQuery, measures: dict[Lane, Measure], held: _Held) -> None:
         while True:
-            page = await self._store.find(JobQuery(queue=queue, task=name, state=state, before=before, limit=PAGE))
+            page = await self._store.find(query)
+            moves: list[tuple[Job, Lane]] = []
             for job in page.items:
-                if job.signature == entry.lane.signature or self._roster.offering(job.lane):
+                if not job.signature or job.lane in measures:
                     continue
-                try:
-                    entry.checker.check(
-                        job.args.encode(), job.kwargs.encode(), size=self._limits.arguments, depth=self._limits.depth
-                    )
-                except Refused:
-                    held += 1
+                reasons = {lane: measure.fault_of_job(job) for lane, measure in measures.items()}
+                fitting = next((lane for lane, reason in reasons.items() if reason is None), None)
+                if fitting is None:
+                    held.jobs += 1
+                    held.example = held.example or f"{job.id}: {next(iter(reasons.values()))}"
                 else:
-                    await self._move(job, entry.lane.signature)
-            before = page.next
-            if before is None:
-                break
-        if held:
-            log.warning("%d %s jobs of %s:%s do not fit its new parameters and are held", held, state, queue, name)
+                    moves.append((job, fitting))
+            await self._move(moves)
+            if page.next is None:
+                return
+            query = JobQuery(queue=query.queue, task=query.task, state=query.state, before=page.next, limit=PAGE)
 
-    async def _move(self, job: Job, signature: str) -> None:
-        stale = await self._committer.chore(Chore([Update(job, {"signature": signature})]))
-        if stale is None:
-            self._dispatcher.ready.add(job.lane._replace(signature=signature))
+    async def _move(self, moves: list[tuple[Job, Lane]]) -> None:
+        chores = [Chore([Update(job, {"signature": lane.signature})]) for job, lane in moves]
+        answers = await self._committer.chores(chores)
+        lanes = {lane for (_, lane), stale in zip(moves, answers, strict=True) if stale is None}
+        if lanes:
+            self._dispatcher.ready.update(lanes)
             self._committer.poke()
+
+    def _report(self, queue: str, name: str, held: _Held) -> None:
+        """Once for each change."""
+        before = self._said.pop((queue, name), _Held())
+        if held.jobs or held.schedules:
+            self._said[queue, name] = held
+        if held.jobs and held.jobs != before.jobs:
+            log.warning(
+                "%d jobs of %s:%s fit the parameters of no worker and are held for one that fits, as job %s",
+                held.jobs,
+                queue,
+                name,
+                held.example,
+            )
+        if held.schedules and held.schedules != before.schedules:
+            log.warning(
+                "schedules of %s:%s do not fit its new parameters: %s", queue, name, ", ".join(held.schedules[:10])
+            )
