@@ -53,7 +53,7 @@ def command(
         "EASYJOBS_MAX_TASKS_PER_WORKER": None if slots is None else str(slots),
         "EASYJOBS_NAME": name,
     }
-    with _environment(given):
+    with environment(given):
         worker = find_worker(target)
     spare_the_collector()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -117,7 +117,7 @@ def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 
 
 @contextmanager
-def _environment(given: Mapping[str, str | None]) -> Iterator[None]:
+def environment(given: Mapping[str, str | None]) -> Iterator[None]:
     """Inside, these variables are set; afterwards they are as before, so that no child process inherits the secret."""
     before = {name: os.environ.get(name) for name in given}
     os.environ.update({name: value for name, value in given.items() if value is not None})

@@ -11,6 +11,7 @@ from types import ModuleType, TracebackType
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from easyjobs.clock import Clock, SystemClock
+from easyjobs.core.task import TaskSpec
 from easyjobs.errors import ConfigurationError, ConnectionLost, RegistrationError
 from easyjobs.ids import Ids
 from easyjobs.settings import WorkerSettings, worker_settings
@@ -138,6 +139,10 @@ class EasyJobsWorker:
         bound = [task for queue in self.settings.jobs_queue for task in include(queue=queue)]
         self._declared([task.queue for task in bound])
         return bound
+
+    def specs(self) -> list[TaskSpec]:
+        """What a manager is told of the tasks that are declared here, in the order of their declaration."""
+        return self._registry.specs()
 
     def _declared(self, queues: Sequence[str]) -> None:
         self._queues += [queue for queue in dict.fromkeys(queues) if queue not in self._queues]
