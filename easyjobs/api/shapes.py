@@ -179,6 +179,7 @@ class WorkerOut(msgspec.Struct, frozen=True):
     running: int
     parked: Annotated[int, Meta(description="Jobs that await other jobs and have given their slots away.")]
     blocked: str | None
+    barred_until: Annotated[Time, Meta(description="All it did lately failed: until then it gets nothing.")] | None
     started_at: Time
     seen_at: Time
     paused: PausedOut | None
@@ -307,6 +308,7 @@ def worker_out(view: WorkerView) -> WorkerOut:
         view.running,
         view.parked,
         view.blocked,
+        maybe_time(view.barred_until),
         time(view.started_at),
         time(view.seen_at),
         paused_out(view.paused),

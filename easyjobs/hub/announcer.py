@@ -6,15 +6,12 @@ Nothing here is called before the commit that makes it true.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from easyjobs.core.job import Job
 from easyjobs.stores.base import Count
-
-log = logging.getLogger("easyjobs.hub")
 
 Waiter: TypeAlias = Callable[[Job], None]
 Listener: TypeAlias = Callable[[], None]
@@ -33,6 +30,7 @@ class Announcer:
         self._waiters: dict[str, list[Waiter]] = {}
         self._listeners: dict[str, list[Listener]] = {}
         self.counters = counters
+        self.deep: Callable[[], None] = lambda: None  # a queue has become so deep that somebody must be warned
 
     def load(self, counts: Iterable[Count]) -> None:
         """Begin, or begin anew, with what the store holds."""
@@ -61,7 +59,7 @@ class Announcer:
         """A job was stored."""
         depth = self._depth[job.queue] = self._depth.get(job.queue, 0) + 1
         if depth == self._warn_depth:
-            log.warning("queue %s holds %d jobs; are its workers keeping up?", job.queue, depth)
+            self.deep()
 
     def ended(self, job: Job) -> None:
         """A job reached its final state."""

@@ -21,6 +21,7 @@ from easyjobs.hub.entries import Chore, Judgement, Word
 from easyjobs.hub.reception import MOST_SLOTS, Reception
 from easyjobs.hub.requests import Requests
 from easyjobs.hub.roster import Live, Roster
+from easyjobs.hub.services.breaker import Breaker
 from easyjobs.hub.settings import HubSettings
 from easyjobs.hub.telling import Telling
 from easyjobs.protocol.manager_side import BROKEN, SLOW, UNFIT
@@ -72,6 +73,7 @@ class Desk:
         reception: Reception,
         requests: Requests,
         telling: Telling,
+        breaker: Breaker,
         nursery: Nursery,
         settings: HubSettings,
         counters: Counter[str],
@@ -81,6 +83,7 @@ class Desk:
         self._committer = committer
         self._reception = reception
         self._requests = requests
+        self._breaker = breaker
         self._nursery = nursery
         self._settings = settings
         self._counters = counters
@@ -207,6 +210,10 @@ class Desk:
             if mine is not None and mine.token == outcome.token:
                 del live.held[outcome.job]  # its slot is free at once, for the claim of the very commit that records it
                 live.unconfirmed.pop(outcome.job, None)
+                if outcome.end == "failed":
+                    self._breaker.failed(live, mine, self._store.now())
+                elif live.streak is not None and outcome.end == "completed":
+                    self._breaker.completed(live)
             add(Word(outcome.job, self._event(outcome), done))
 
     def _event(self, outcome: Outcome) -> Event:

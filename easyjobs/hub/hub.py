@@ -32,6 +32,7 @@ from easyjobs.hub.reception import Reception
 from easyjobs.hub.recovery import Recovery
 from easyjobs.hub.requests import Requests
 from easyjobs.hub.roster import Live, Roster
+from easyjobs.hub.services.breaker import Breaker
 from easyjobs.hub.services.periodic import Periodic
 from easyjobs.hub.services.planner import Planner
 from easyjobs.hub.services.promoter import Deadlines, Promoter
@@ -39,6 +40,7 @@ from easyjobs.hub.services.pruner import Pruner
 from easyjobs.hub.services.refitter import Refitter
 from easyjobs.hub.services.rescuer import Overdue, Rescuer
 from easyjobs.hub.services.sweeper import Sweeper
+from easyjobs.hub.services.watch import Watch
 from easyjobs.hub.settings import HubSettings
 from easyjobs.hub.submission import Admission
 from easyjobs.hub.telling import Telling
@@ -107,6 +109,7 @@ class Hub:
         )
         requests = Requests(store, self.admission, self.committer, self.announcer, self._nursery)
         telling = Telling(self.roster, self.committer, self.announcer, self.settings, self.counters)
+        breaker = Breaker(self.roster, self.alerts, self.committer.poke)
         self.desk = Desk(
             store,
             self.roster,
@@ -114,6 +117,7 @@ class Hub:
             reception,
             requests,
             telling,
+            breaker,
             self._nursery,
             self.settings,
             self.counters,
@@ -126,6 +130,21 @@ class Hub:
             Refitter(store, self.roster, self.catalog, self.dispatcher, self.committer, self.settings), store.now
         )
         self._plan = Periodic(Planner(store, self.catalog, self.committer), store.now)
+        self._break = Periodic(breaker, store.now)
+        breaker.wake = self._break.wake
+        self._watch = Periodic(
+            Watch(
+                store,
+                self.roster,
+                self.catalog,
+                self.dispatcher,
+                self.admission.depth,
+                lambda: self.committer.trouble,
+                self.alerts,
+                self.settings,
+            ),
+            store.now,
+        )
         self._sweeper = Sweeper(store, self.committer)
         self._sweep = Periodic(self._sweeper, store.now)
         self._others = [
@@ -143,6 +162,7 @@ class Hub:
         self.delivery.expect_end = lambda job, now: self._expire.wake(self._overdue.expect_end(job, now))
         self.delivery.expect_stop = lambda job, now: self._expire.wake(self._overdue.expect_stop(job, now))
         self.desk.rescue = self._rescue.wake
+        self.announcer.deep = self._watch.wake
         self.roster.changed = self._changed
 
     # -- start and stop
@@ -166,6 +186,8 @@ class Hub:
             self._refit,
             self._plan,
             self._sweep,
+            self._break,
+            self._watch,
             *self._others,
         ):
             self._nursery.spawn(service.run(), "service")
@@ -262,11 +284,12 @@ class Hub:
     def _doubt(self) -> None:
         """The store failed: nobody may be held dead for that."""
         self.rescuer.pardon(self.store.now())
+        self._watch.wake()
 
     def _changed(self) -> None:
         """Which tasks are offered may be other than before."""
-        self._refit.wake()
-        self._plan.wake()
+        for service in (self._refit, self._plan, self._break, self._watch):
+            service.wake()
 
     def _abandoned(self, job: Job) -> None:
         self._sweeper.abandon(job)

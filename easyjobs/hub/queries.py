@@ -40,11 +40,13 @@ class QueueView(msgspec.Struct):
     tasks: int = 0
 
 
-WorkerState = Literal["live", "disconnected", "blocked", "paused", "leaving"]
+WorkerState = Literal["live", "disconnected", "blocked", "failing", "paused", "leaving"]
 
 
 class WorkerView(msgspec.Struct):
-    """A worker: `running` jobs it holds, `parked` of them await others, `blocked` names the task that blocks it."""
+    """A worker: `running` jobs it holds, `parked` of them await others, `blocked` names the task that blocks it.
+    One that is `failing` gets nothing until `barred_until`, because all it did failed.
+    """
 
     id: str
     name: str
@@ -57,6 +59,7 @@ class WorkerView(msgspec.Struct):
     running: int
     parked: int
     blocked: str | None
+    barred_until: float | None
     started_at: float
     seen_at: float
     paused: Pause | None
@@ -168,6 +171,8 @@ class Queries:
             state = "disconnected"
         elif paused is not None:
             state = "paused"
+        elif live.barred_until is not None:
+            state = "failing"
         return WorkerView(
             row.worker_id,
             row.name,
@@ -180,6 +185,7 @@ class Queries:
             len(live.held),
             live.parked,
             live.blocked,
+            live.barred_until,
             row.started_at,
             live.seen_at,
             paused,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -24,10 +25,12 @@ class Live:
     """A live session in memory, beside its row in the store.
 
     `held` are the attempts the worker has, by job id; `unconfirmed` those among them that it has not acknowledged, by
-    when they were sent. An outcome that has arrived takes its job out of `held` at once: its slot is free.
+    when they were sent. An outcome that has arrived takes its job out of `held` at once: its slot is free. `streak` are
+    its failures since its last success; one that only fails is given nothing until `barred_until`.
     """
 
     __slots__ = (
+        "barred_until",
         "blocked",
         "grace_until",
         "held",
@@ -40,6 +43,7 @@ class Live:
         "seen_at",
         "slots",
         "spared_until",
+        "streak",
         "unconfirmed",
         "voice",
         "watchdogs",
@@ -60,6 +64,8 @@ class Live:
         self.seen_at = now
         self.lease_until = now + lease
         self.grace_until: float | None = None
+        self.streak: deque[tuple[float, str]] | None = None
+        self.barred_until: float | None = None
         self.spared_until = 0.0  # a grace that begins before then lasts until then: the manager itself was away
 
     @property
@@ -69,8 +75,8 @@ class Live:
 
     @property
     def able(self) -> bool:
-        """Whether it may be given anything: it is connected, not leaving, and its loop turns."""
-        return self.voice is not None and not self.leaving and self.blocked is None
+        """Whether it may be given anything: it is connected, not leaving, its loop turns, and not all it does fails."""
+        return self.voice is not None and not self.leaving and self.blocked is None and self.barred_until is None
 
 
 class Roster:

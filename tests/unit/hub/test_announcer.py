@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-import pytest
-
 from easyjobs.core.job import Job
 from easyjobs.hub.announcer import Announcer
 from easyjobs.stores.base import Count
@@ -55,12 +53,14 @@ def test_whoever_forgets_hears_nothing() -> None:
     assert speaker.awaited() == []
 
 
-def test_depth_is_what_lives(caplog: pytest.LogCaptureFixture) -> None:
+def test_depth_is_what_lives_and_somebody_hears_when_it_is_too_much() -> None:
     speaker, depth = announcer()
+    told: list[dict[str, int]] = []
+    speaker.deep = lambda: told.append(dict(depth))
     speaker.load([Count("q", "add", "queued", 1), Count("q", "sub", "retry", 1), Count("p", "x", "running", 5)])
     assert depth == {"q": 2, "p": 5}
     speaker.inserted(job())
-    assert "holds 3 jobs" in caplog.text
+    assert told == [{"q": 3, "p": 5}]
     speaker.ended(job())
     speaker.ended(job(state="failed"))
     assert (depth["q"], speaker.counters) == (1, {"completed": 1, "failed": 1})
