@@ -127,7 +127,8 @@ class Hub:
         self._promote = Periodic(Promoter(store, self.dispatcher, self.committer), store.now)
         self._expire = Periodic(self._overdue, store.now)
         self._refit = Periodic(
-            Refitter(store, self.roster, self.catalog, self.dispatcher, self.committer, self.settings), store.now
+            Refitter(store, self.roster, self.catalog, self.dispatcher, self.committer, self.settings, self.alerts),
+            store.now,
         )
         self._plan = Periodic(Planner(store, self.catalog, self.committer), store.now)
         self._break = Periodic(breaker, store.now)

@@ -67,8 +67,9 @@ def test_a_rolling_deploy_asks_first_runs_both_and_holds_what_fits_nobody(house:
     assert one.terminate() == 0
     house.post("/api/queues/shop/resume")
     assert house.end_of(fits)["result"] == "two: hello dan"
-    assert house.manager is not None
-    until(lambda: "fit the parameters of no worker and are held" in house.manager.said(), "the log says so")
+    manager = house.manager
+    assert manager is not None
+    until(lambda: "fit the parameters of no worker and are held" in manager.said(), "the log says so")
     assert house.job(held)["state"] == "queued"
     shown = check(house)
     assert (shown.returncode, held in shown.stdout) == (1, True)

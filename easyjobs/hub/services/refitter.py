@@ -7,12 +7,13 @@ worker comes that fits them.
 
 from __future__ import annotations
 
-import logging
+from typing import Final
 
 import msgspec
 
 from easyjobs.core.changes import Update
 from easyjobs.core.job import Job, Lane
+from easyjobs.hub.alerts import Alerts
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.dispatcher import Dispatcher
@@ -22,7 +23,9 @@ from easyjobs.hub.roster import Roster
 from easyjobs.hub.settings import HubSettings
 from easyjobs.stores.base import JobQuery, Store
 
-log = logging.getLogger("easyjobs.hub")
+ALERT: Final = "misfit"
+LOOK_AGAIN: Final = 60.0  # while an alert is open: its jobs may have been cancelled
+FEW: Final = 10
 
 
 class _Held(msgspec.Struct):
@@ -46,6 +49,7 @@ class Refitter:
         dispatcher: Dispatcher,
         committer: Committer,
         settings: HubSettings,
+        alerts: Alerts,
     ) -> None:
         self._store = store
         self._roster = roster
@@ -53,7 +57,7 @@ class Refitter:
         self._dispatcher = dispatcher
         self._committer = committer
         self._settings = settings
-        self._said: dict[tuple[str, str], _Held] = {}
+        self._alerts = alerts
 
     async def run_once(self, now: float) -> float | None:
         """Judge all such jobs once; called again when woken."""
@@ -66,6 +70,7 @@ class Refitter:
             entry = self._catalog.get(*key)
             if entry is not None and Measure(entry.checker, self._settings).fault_of_schedule(schedule) is not None:
                 unfit.setdefault(key, []).append(schedule.id)
+        open_alerts = False
         for queue, name in tasks:
             offered = [one for one in self._catalog.signatures(queue, name) if self._roster.offering(one.lane)]
             if offered:
@@ -73,8 +78,8 @@ class Refitter:
                 held = _Held(schedules=unfit.get((queue, name), []))
                 for state in STATES:
                     await self._refit(JobQuery(queue=queue, task=name, state=state, limit=PAGE), measures, held)
-                self._report(queue, name, held)
-        return None
+                open_alerts |= self._report(queue, name, held)
+        return now + LOOK_AGAIN if open_alerts else None
 
     async def _refit(self, query: JobQuery, measures: dict[Lane, Measure], held: _Held) -> None:
         while True:
@@ -103,20 +108,16 @@ class Refitter:
             self._dispatcher.ready.update(lanes)
             self._committer.poke()
 
-    def _report(self, queue: str, name: str, held: _Held) -> None:
-        """Once for each change."""
-        before = self._said.pop((queue, name), _Held())
-        if held.jobs or held.schedules:
-            self._said[queue, name] = held
-        if held.jobs and held.jobs != before.jobs:
-            log.warning(
-                "%d jobs of %s:%s fit the parameters of no worker and are held for one that fits, as job %s",
-                held.jobs,
-                queue,
-                name,
-                held.example,
-            )
-        if held.schedules and held.schedules != before.schedules:
-            log.warning(
-                "schedules of %s:%s do not fit its new parameters: %s", queue, name, ", ".join(held.schedules[:10])
-            )
+    def _report(self, queue: str, name: str, held: _Held) -> bool:
+        """Raise an alert, or close it; whether there is one."""
+        said = []
+        if held.jobs:
+            said.append(f"{held.jobs} jobs fit the parameters of no worker and are held for one that fits")
+            said.append(f"job {held.example}")
+        if held.schedules:
+            said.append(f"schedules that do not fit: {', '.join(held.schedules[:FEW])}")
+        if said:
+            self._alerts.open(ALERT, f"{queue}:{name}", "; ".join(said))
+        else:
+            self._alerts.close(ALERT, f"{queue}:{name}")
+        return bool(said)

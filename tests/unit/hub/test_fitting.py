@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 from house import House, Peer, spec, story
 
@@ -66,33 +64,38 @@ async def test_workers_of_both_live_side_by_side_and_each_job_goes_where_it_fits
 
 
 @story
-async def test_what_fits_moves_many_to_a_commit_and_what_does_not_is_held_and_told_once(house: House) -> None:
+async def test_what_fits_moves_many_to_a_commit_and_what_does_not_is_held_with_an_alert(house: House) -> None:
     await house.open(old())
     await house.hub.submit([house.job(kwargs={"n": n}) for n in range(1200)])
     held = await house.submit(kwargs={"n": 1, "s": "x"})
     before = house.store.commits
-    caught: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: caught.append(record.getMessage())  # type: ignore[method-assign]
-    logging.getLogger("easyjobs.hub").addHandler(handler)
-    try:
-        worker = await house.worker(new(), slots=2000)
-        worker.keep_beating()
-        await house.settle(3.0)
-        assert len(worker.held) == 1200
-        assert house.store.commits - before < 20
-        another = await house.worker(new(), worker_id="another")
-        await leave(house, another)
-        await house.settle(1.0)
-    finally:
-        logging.getLogger("easyjobs.hub").removeHandler(handler)
-    (said,) = [line for line in caught if "held" in line]
-    assert said.startswith(
-        f"1 jobs of q:add fit the parameters of no worker and are held for one that fits, as job {held.id}: "
-    )
+    worker = await house.worker(new(), slots=2000)
+    worker.keep_beating()
+    await house.settle(3.0)
+    assert len(worker.held) == 1200
+    assert house.store.commits - before < 20
+    (alert,) = house.hub.alerts.all()
+    assert (alert.kind, alert.subject) == ("misfit", "q:add")
+    assert alert.text.startswith("1 jobs fit the parameters of no worker and are held for one that fits; job ")
+    assert f"{held.id}: The arguments do not fit the task. (kwargs.s: unknown argument" in alert.text
     assert (await house.row(held.id)).state == "queued"
-    fitting_again = await house.worker(old(), worker_id="again")
-    assert (await fitting_again.begin()).job == held.id
+    again = await house.worker(old(), worker_id="again")
+    assert (await again.begin()).job == held.id
+    await house.settle(1.0)
+    assert house.hub.alerts.all() == []
+
+
+@story
+async def test_the_alert_ends_when_its_jobs_do(house: House) -> None:
+    await house.open(old())
+    held = await house.submit(kwargs={"n": 1, "s": "x"})
+    worker = await house.worker(new())
+    worker.keep_beating()
+    await house.settle(1.0)
+    assert len(house.hub.alerts.all()) == 1
+    await house.hub.cancel(held.id, "ann")
+    await house.settle(61.0)
+    assert house.hub.alerts.all() == []
 
 
 @story
@@ -149,6 +152,10 @@ async def test_schedules_are_judged_too(house: House) -> None:
     (fit,) = await house.hub.fitting.now()
     assert [misfit.id for misfit in fit.schedules] == ["gone", "typed"]
     assert fit.misfits == 0
+    assert (
+        "schedules that do not fit: gone, typed"
+        in {alert.kind: alert.text for alert in house.hub.alerts.all()}["misfit"]
+    )
 
 
 @story
