@@ -17,6 +17,9 @@ from easyjobs.hub.settings import HubSettings
 from easyjobs.hub.shelf import Shelf
 from easyjobs.protocol.messages import Log, Logged, Progress
 
+HIGHEST: Final = 2**40
+"""A line's number; beyond it, it is taken for none."""
+
 WALL: Final = 2
 """A speaker keeps its own measure; beyond so many times the limit, all that an attempt logs is dropped."""
 
@@ -51,7 +54,8 @@ class Telling:
         """Keep lines, and say so when they are stored."""
         if not message.lines or not self._holds(message):
             return
-        id, attempt, first = message.job, message.attempt, message.first
+        id, attempt = message.job, message.attempt
+        first = message.first if 0 < message.first <= HIGHEST else 0
         voice = "child" if connection.role == "child" else ""
         shelf = self._roster.logged.get(id)
         if shelf is None:
@@ -68,12 +72,12 @@ class Telling:
         kept = shelf.put(voice, first, lines, WALL * self._limits.logs)
 
         def stored(stale: Stale | None) -> None:
-            if first > 0:
+            if first:
                 connection.send(Logged([(id, attempt, last)]))
             self._announcer.told(id)
 
         # also when nothing of it is kept: what came before it must be stored first
-        self._committer.add(Chore([AppendLogs(id, kept, voice, max(0, first), drop)], stored))
+        self._committer.add(Chore([AppendLogs(id, kept, voice, first, drop)], stored))
 
     def _holds(self, message: Progress | Log) -> bool:
         """Whether the speaker's attempt is the one that runs; what a stale one tells is counted and dropped."""

@@ -20,7 +20,9 @@ NOT_CAPTURED = ("easyjobs", "websockets", "asyncio")
 
 
 class Reporter(Protocol):
-    """Where a job's log lines and progress go: the worker. Both are called from task threads too, and never block."""
+    """Where a job's log lines and progress go: the worker. Both are called from task threads too, and hold these up for
+    a moment where the loop cannot keep pace; on the loop itself they never wait.
+    """
 
     def log(self, job_id: str, level: str, text: str) -> None:
         """Keep a line of a running job. May hold several lines of text; the receiver cuts it to its limits."""

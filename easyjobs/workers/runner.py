@@ -15,6 +15,7 @@ from typing import Any
 from easyjobs.background import Nursery
 from easyjobs.clock import Clock
 from easyjobs.executors.base import Executor, Ran
+from easyjobs.protocol.logs import shortened, speakable
 from easyjobs.protocol.messages import Assignment, Held, Outcome
 from easyjobs.protocol.worker_side import WorkerSide
 from easyjobs.tasks.context import JobContext
@@ -24,6 +25,11 @@ from easyjobs.tasks.registry import Registry
 SHUTTING_DOWN = "the worker is shutting down"
 REVIEW = 5.0
 """Seconds between two looks at threads that were abandoned."""
+
+MOST_UNTOLD = 1_000
+"""What threads have told and the loop has not taken up; one that tells more waits a moment each time."""
+
+MOMENT = 0.05
 
 STOPPING = 2.0
 """Seconds that cancelled jobs get to end before they are handed back anyway."""
@@ -103,6 +109,7 @@ class Runner:
         self._extra_threads = extra_threads
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
+        self._untold = threading.Semaphore(MOST_UNTOLD)
         self._runs: dict[str, Run] = {}
         self._withdrawn: dict[Run, None] = {}
         self._unstarted: deque[Run] = deque()
@@ -315,6 +322,7 @@ class Runner:
 
     def log(self, job_id: str, level: str, text: str) -> None:
         """As `Reporter.log`."""
+        text = shortened(speakable(text), self._side.limits.log_line)  # here: 1,000 long ones may wait
         self._tell(self._side.log, job_id, self._clock.wall(), level, text)
 
     def progress(self, job_id: str, value: float | None, note: str) -> None:
@@ -326,7 +334,14 @@ class Runner:
             say(*what)
             self._wake()
         elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._tell, say, *what)
+            # a thread that tells faster than the loop turns, or while it is blocked, must not fill the memory
+            counted = self._untold.acquire(timeout=MOMENT)
+            self._loop.call_soon_threadsafe(self._told, counted, say, *what)
+
+    def _told(self, counted: bool, say: Callable[..., None], *what: Any) -> None:
+        if counted:
+            self._untold.release()
+        self._tell(say, *what)
 
     # -- for the watchdog, from its thread
 

@@ -87,14 +87,15 @@ async def test_a_gap_is_marked_by_a_line_of_its_own_and_the_cursor_goes_over_it(
 
 
 @story
-async def test_a_drop_that_makes_no_sense_is_passed_over(house: House) -> None:
+async def test_a_drop_or_a_number_that_makes_no_sense_is_passed_over(house: House) -> None:
     await house.open()
     worker = await house.worker(spec())
     job = await house.submit()
     a = await worker.begin()
     worker.say(said(a, 1, "one"), said(a, 2, "two", drop=(0, 9)), said(a, -5, "three"), said(a, 1), said(a, 3, "four"))
+    worker.say(said(a, 2**70, "five"))
     await house.settle()
-    assert [text for _, text in await shown(house, job.id)] == ["one", "two", "three", "four"]
+    assert [text for _, text in await shown(house, job.id)] == ["one", "two", "three", "four", "five"]
 
 
 @story

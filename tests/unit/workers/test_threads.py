@@ -24,6 +24,7 @@ from easyjobs.protocol.messages import (
     Heartbeat,
     Held,
     Hello,
+    Limits,
     Log,
     Result,
     Submit,
@@ -31,6 +32,7 @@ from easyjobs.protocol.messages import (
 )
 from easyjobs.tasks.context import current_job
 from easyjobs.wire.link import LinkClosed
+from easyjobs.workers.runner import MOST_UNTOLD
 from easyjobs.workers.watchdog import Watchdog
 from easyjobs.workers.worker import EasyJobsWorker
 
@@ -49,6 +51,39 @@ async def test_a_function_runs_in_a_thread_with_its_job_around_it() -> None:
         await manager.assign(assignment("a", "work", 7))
         assert (await manager.hear(Log)).lines[0][2] == "from the thread"
         assert result_of(await manager.outcome()) == [7, False, "a"]
+        leaving = asyncio.ensure_future(worker.stop())
+        await manager.pass_over(Goodbye)
+        await leaving
+
+
+async def test_a_thread_that_tells_much_while_the_loop_is_blocked_waits_and_loses_nothing() -> None:
+    manager = ScriptedManager()
+    worker = EasyJobsWorker("Q", connect=manager.connect, watchdog=False)
+    told: list[int] = []
+    begun, seen = threading.Event(), threading.Event()
+
+    @worker.task
+    def tell(n: int) -> None:
+        begun.set()
+        for line in range(n):
+            current_job().log(f"{line} " + "x" * 20_000)
+            told.append(line)
+            if line == MOST_UNTOLD:
+                seen.set()
+
+    async with worker:
+        await manager.welcome(limits=Limits(logs=100_000_000))
+        await manager.assign(assignment("a", "tell", 3 * MOST_UNTOLD))
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        assert seen.wait(10)  # the loop stands still meanwhile
+        assert MOST_UNTOLD <= len(told) < 2 * MOST_UNTOLD
+        lines: list[str] = []
+        while len(lines) < 3 * MOST_UNTOLD:
+            lines += [text for _, _, text in (await manager.hear(Log)).lines]
+        assert [int(text.split()[0]) for text in lines] == list(range(3 * MOST_UNTOLD))
+        assert max(map(len, lines)) <= Limits().log_line
+        assert result_of(await manager.outcome()) is None
         leaving = asyncio.ensure_future(worker.stop())
         await manager.pass_over(Goodbye)
         await leaving
