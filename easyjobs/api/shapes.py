@@ -186,7 +186,7 @@ class WorkerOut(msgspec.Struct, frozen=True):
 
 
 class WorkerList(msgspec.Struct, frozen=True):
-    """The workers that are connected, and those that went lately."""
+    """The workers that are connected, that went a moment ago, or that are away and paused."""
 
     items: list[WorkerOut]
     next: None = None
@@ -202,12 +202,13 @@ class StatsOut(msgspec.Struct, frozen=True):
     uptime: float
     counters: dict[str, int]
     store: str
+    paused: Annotated[PausedOut, Meta(description="All workers are paused.")] | None
 
 
 class PauseOut(msgspec.Struct, frozen=True):
     """What was paused or resumed. The name of a task is `queue:task`."""
 
-    kind: Literal["queue", "task", "worker", "schedule"]
+    kind: Literal["queue", "task", "worker", "workers", "schedule"]
     name: str
     paused: bool
 
@@ -318,7 +319,16 @@ def worker_out(view: WorkerView) -> WorkerOut:
 def stats_out(stats: Stats) -> StatsOut:
     """The manager in numbers."""
     jobs = {str(state): n for state, n in stats.jobs.items()}
-    return StatsOut(jobs, stats.workers, stats.slots, stats.running, stats.uptime, dict(stats.counters), stats.store)
+    return StatsOut(
+        jobs,
+        stats.workers,
+        stats.slots,
+        stats.running,
+        stats.uptime,
+        dict(stats.counters),
+        stats.store,
+        paused_out(stats.paused),
+    )
 
 
 def paused_out(pause: Pause | None) -> PausedOut | None:

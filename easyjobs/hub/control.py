@@ -1,29 +1,23 @@
-"""What people may do to jobs and queues. All of it may be asked twice."""
+"""What people may do to jobs. All of it may be asked twice."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
 
 import msgspec
 
-from easyjobs.core.changes import Delete, DropPause, PutPause
+from easyjobs.core.changes import Delete
 from easyjobs.core.events import CancelRequested
 from easyjobs.core.job import Job
 from easyjobs.core.states import FINAL, RUNNING
 from easyjobs.errors import Conflict, NotFound, Refused
-from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.committer import Committer
-from easyjobs.hub.dispatcher import Dispatcher
 from easyjobs.hub.entries import Arrival, Chore, Judgement, Word
 from easyjobs.hub.queries import Queries
-from easyjobs.hub.roster import Roster
 from easyjobs.hub.submission import Admission
 from easyjobs.ids import derived_id
-from easyjobs.protocol.messages import PauseWork, ResumeWork, Submission
-from easyjobs.stores.base import Pause, Store
-
-PauseKind = Literal["queue", "task", "worker"]
+from easyjobs.protocol.messages import Submission
+from easyjobs.stores.base import Store
 
 
 class Submitted(msgspec.Struct):
@@ -34,24 +28,12 @@ class Submitted(msgspec.Struct):
 
 
 class Control:
-    """Submits, cancels, repeats, deletes, pauses."""
+    """Submits, cancels, repeats, deletes."""
 
-    def __init__(
-        self,
-        store: Store,
-        admission: Admission,
-        committer: Committer,
-        dispatcher: Dispatcher,
-        roster: Roster,
-        catalog: Catalog,
-        queries: Queries,
-    ) -> None:
+    def __init__(self, store: Store, admission: Admission, committer: Committer, queries: Queries) -> None:
         self._store = store
         self._admission = admission
         self._committer = committer
-        self._dispatcher = dispatcher
-        self._roster = roster
-        self._catalog = catalog
         self._queries = queries
 
     async def submit(self, submissions: list[Submission]) -> list[Submitted]:
@@ -145,41 +127,6 @@ class Control:
             if await self._committer.chore(Chore([Delete(job)])) is None:
                 return
         raise Conflict(f"Job {id} kept changing; try again.")
-
-    async def pause(self, kind: PauseKind, name: str, by: str) -> None:
-        """Give out no more jobs of a queue, a task ("queue:name") or to a worker (its id). Raises NotFound."""
-        self._check(kind, name)
-        if (kind, name) in self._dispatcher.pauses:
-            return
-        pause = Pause(kind, name, by, self._store.now())
-        await self._committer.chore(Chore([PutPause(kind, name, by, pause.at)]))
-        self._dispatcher.pauses[kind, name] = pause
-        self._tell(kind, name, PauseWork())
-
-    async def resume(self, kind: PauseKind, name: str, by: str) -> None:
-        """Undo `pause`. Raises NotFound."""
-        if (kind, name) not in self._dispatcher.pauses:
-            self._check(kind, name)
-            return
-        await self._committer.chore(Chore([DropPause(kind, name)]))
-        self._dispatcher.pauses.pop((kind, name), None)
-        self._tell(kind, name, ResumeWork())
-        self._committer.poke()
-
-    def _check(self, kind: PauseKind, name: str) -> None:
-        if kind == "queue":
-            if not self._catalog.has_queue(name):
-                raise NotFound(f"No queue {name[:128]!r}.")
-        elif kind == "task":
-            queue, _, task = name.partition(":")
-            self._catalog.find(queue, task)
-        elif self._roster.of_worker(name) is None:
-            raise NotFound(f"No worker {name[:128]!r}.")
-
-    def _tell(self, kind: PauseKind, name: str, message: PauseWork | ResumeWork) -> None:
-        live = self._roster.of_worker(name) if kind == "worker" else None
-        if live is not None and live.voice is not None:
-            live.voice.send(message)
 
 
 def _placed(why: Refused, index: int, count: int) -> Refused:

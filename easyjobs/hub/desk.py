@@ -18,6 +18,7 @@ from easyjobs.hub.arguments import parse
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.connections import Connection
 from easyjobs.hub.entries import Chore, Judgement, Word
+from easyjobs.hub.pausing import Pausing
 from easyjobs.hub.reception import MOST_SLOTS, Reception
 from easyjobs.hub.requests import Requests
 from easyjobs.hub.roster import Live, Roster
@@ -43,6 +44,8 @@ from easyjobs.protocol.messages import (
     Register,
     Started,
     Submit,
+    Toggle,
+    Toggled,
     Welcome,
     Withdraw,
 )
@@ -74,6 +77,7 @@ class Desk:
         requests: Requests,
         telling: Telling,
         breaker: Breaker,
+        pausing: Pausing,
         nursery: Nursery,
         settings: HubSettings,
         counters: Counter[str],
@@ -84,6 +88,7 @@ class Desk:
         self._reception = reception
         self._requests = requests
         self._breaker = breaker
+        self._pausing = pausing
         self._nursery = nursery
         self._settings = settings
         self._counters = counters
@@ -96,6 +101,7 @@ class Desk:
             Finished: self._finished,
             Heartbeat: self._heartbeat,
             Credit: self._credit,
+            Toggle: self._toggle,
             Progress: telling.progress,
             Log: telling.log,
             Goodbye: self._goodbye,
@@ -254,6 +260,13 @@ class Desk:
         live.parked = max(0, min(message.parked, len(live.held)))
         live.slots = max(0, min(MOST_SLOTS, message.slots))
         self._committer.poke()
+
+    def _toggle(self, connection: Connection, message: Toggle) -> None:
+        self._nursery.spawn(self._toggled(connection, self._mine(connection), message.pause), "toggle")
+
+    async def _toggled(self, connection: Connection, live: Live, pause: bool) -> None:
+        await self._pausing.toggle(live, pause)
+        connection.send(Toggled(pause))
 
     # -- leases
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from easyjobs.core.changes import Claim, Offer
 from easyjobs.core.job import Job, Lane
@@ -12,6 +13,9 @@ from easyjobs.hub.roster import Live, Roster
 from easyjobs.hub.settings import HubSettings
 from easyjobs.ids import Ids
 from easyjobs.stores.base import Pause
+
+ALL_WORKERS: Final = ("workers", "all")
+"""Kind and name of the pause that holds every worker."""
 
 
 class Dispatcher:
@@ -35,9 +39,14 @@ class Dispatcher:
         pauses = self.pauses
         return bool(pauses) and (("queue", lane.queue) in pauses or ("task", f"{lane.queue}:{lane.task}") in pauses)
 
+    def pause_of(self, worker_id: str) -> Pause | None:
+        """What holds a worker: its own pause, or that of all."""
+        pauses = self.pauses
+        return (pauses.get(("worker", worker_id)) or pauses.get(ALL_WORKERS)) if pauses else None
+
     def may_work(self, live: Live) -> bool:
         """Whether a session may be given jobs now."""
-        return live.able and not self.stopped and ("worker", live.row.worker_id) not in self.pauses
+        return live.able and not self.stopped and self.pause_of(live.row.worker_id) is None
 
     def claim(self) -> Claim | None:
         """What the commit is to hand out besides the shortcuts that were just taken; None when nobody is free or

@@ -18,7 +18,7 @@ from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.chains import Chains
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.connections import Connection, Transport
-from easyjobs.hub.control import Control, PauseKind, Submitted
+from easyjobs.hub.control import Control, Submitted
 from easyjobs.hub.delivery import Delivery
 from easyjobs.hub.desk import Desk
 from easyjobs.hub.dispatcher import Dispatcher
@@ -27,6 +27,7 @@ from easyjobs.hub.fitting import Fitting
 from easyjobs.hub.following import Following
 from easyjobs.hub.judge import Judge
 from easyjobs.hub.kin import Kin, Kinship, Tree
+from easyjobs.hub.pausing import PauseKind, Pausing
 from easyjobs.hub.queries import Queries, QueueView, Stats, TaskView, WorkerView
 from easyjobs.hub.reception import Reception
 from easyjobs.hub.recovery import Recovery
@@ -91,9 +92,8 @@ class Hub:
         self.following = Following(store, self.announcer)
         self.fitting = Fitting(store, self.roster, self.catalog, self.settings)
         self.kinship = Kinship(store)
-        self.control = Control(
-            store, self.admission, self.committer, self.dispatcher, self.roster, self.catalog, self.queries
-        )
+        self.control = Control(store, self.admission, self.committer, self.queries)
+        self.pausing = Pausing(store, self.committer, self.dispatcher, self.roster, self.catalog)
         self.rescuer = Rescuer(self.roster, self.committer, self.settings)
         reception = Reception(
             store,
@@ -118,6 +118,7 @@ class Hub:
             requests,
             telling,
             breaker,
+            self.pausing,
             self._nursery,
             self.settings,
             self.counters,
@@ -200,7 +201,7 @@ class Hub:
         counts = await self.store.counts()
         self.announcer.load(counts)
         self.catalog.awaited.update((count.queue, count.task) for count in counts if count.state == WAITING)
-        self.dispatcher.pauses.update({(p.kind, p.name): p for p in await self.store.pauses()})
+        self.dispatcher.pauses.update({(p.kind, p.name): p for p in await self.store.pauses() if p.kind != "schedule"})
         self.dispatcher.ready.update(await self.store.lanes())
         await self._take_up()
 
@@ -329,12 +330,12 @@ class Hub:
         await self.control.delete(id)
 
     async def pause(self, kind: PauseKind, name: str, by: str) -> None:
-        """Give out nothing of a queue or task, or to a worker; may be called again. Raises NotFound."""
-        await self.control.pause(kind, name, by)
+        """Give out nothing of a queue or task, or to one or all workers; may be called again. Raises NotFound."""
+        await self.pausing.pause(kind, name, by)
 
     async def resume(self, kind: PauseKind, name: str, by: str) -> None:
         """Undo `pause`; may be called again. Raises NotFound."""
-        await self.control.resume(kind, name, by)
+        await self.pausing.resume(kind, name)
 
     async def job(self, id: str) -> Job:
         """One job. Raises NotFound."""
@@ -373,8 +374,8 @@ class Hub:
         return await self.queries.queues()
 
     async def workers(self) -> list[WorkerView]:
-        """The live workers."""
-        return self.queries.workers()
+        """The live workers, and those that are away and paused."""
+        return await self.queries.workers()
 
     async def stats(self) -> Stats:
         """The whole in numbers."""

@@ -7,11 +7,11 @@ from typing import Literal
 
 import msgspec
 
-from easyjobs.core.job import Attempt, AttemptEnd, Job, LogLine
+from easyjobs.core.job import Attempt, AttemptEnd, Job, LogLine, Session
 from easyjobs.core.task import TaskSpec
 from easyjobs.errors import NotFound
 from easyjobs.hub.catalog import Catalog, Entry
-from easyjobs.hub.dispatcher import Dispatcher
+from easyjobs.hub.dispatcher import ALL_WORKERS, Dispatcher
 from easyjobs.hub.following import marked
 from easyjobs.hub.roster import Live, Roster
 from easyjobs.stores.base import JobQuery, Page, Pause, Store
@@ -40,12 +40,13 @@ class QueueView(msgspec.Struct):
     tasks: int = 0
 
 
-WorkerState = Literal["live", "disconnected", "blocked", "failing", "paused", "leaving"]
+WorkerState = Literal["live", "disconnected", "blocked", "failing", "paused", "leaving", "away"]
 
 
 class WorkerView(msgspec.Struct):
     """A worker: `running` jobs it holds, `parked` of them await others, `blocked` names the task that blocks it.
-    One that is `failing` gets nothing until `barred_until`, because all it did failed.
+    One that is `failing` gets nothing until `barred_until`, because all it did failed. One that is `away` is shown for
+    its own pause, which waits for it.
     """
 
     id: str
@@ -66,7 +67,9 @@ class WorkerView(msgspec.Struct):
 
 
 class Stats(msgspec.Struct):
-    """The whole in numbers. `jobs`: stored, by state. `counters`: since this manager started."""
+    """The whole in numbers. `jobs`: stored, by state. `counters`: since this manager started. `paused`: that of all
+    workers.
+    """
 
     jobs: dict[str, int]
     workers: int
@@ -75,6 +78,7 @@ class Stats(msgspec.Struct):
     uptime: float
     counters: dict[str, int]
     store: str
+    paused: Pause | None
 
 
 class Queries:
@@ -154,14 +158,19 @@ class Queries:
                     views[queue].workers += 1
         return [views[name] for name in sorted(views)]
 
-    def workers(self) -> list[WorkerView]:
-        """The live workers, by name."""
+    async def workers(self) -> list[WorkerView]:
+        """The live workers, and those that are away and paused, by name."""
         views = [self._worker(live) for live in self._roster.holders()]
+        here = {view.id for view in views}
+        away = {name: pause for (kind, name), pause in self._dispatcher.pauses.items() if kind == "worker"}
+        if not away.keys() <= here:
+            lost = {row.worker_id: row for row in sorted(await self._store.sessions(lost_since=0.0), key=_ended)}
+            views += [_away(lost[id], pause) for id, pause in away.items() if id in lost and id not in here]
         return sorted(views, key=lambda view: (view.name, view.id))
 
     def _worker(self, live: Live) -> WorkerView:
         row = live.row
-        paused = self._dispatcher.pauses.get(("worker", row.worker_id))
+        paused = self._dispatcher.pause_of(row.worker_id)
         state: WorkerState = "live"
         if live.leaving:
             state = "leaving"
@@ -202,7 +211,34 @@ class Queries:
             self._store.now() - self._started_at,
             dict(self._counters),
             type(self._store).__name__,
+            self._dispatcher.pauses.get(ALL_WORKERS),
         )
+
+
+def _ended(row: Session) -> float:
+    return row.ended_at or row.expires_at
+
+
+def _away(row: Session, paused: Pause) -> WorkerView:
+    """A worker as it was when it went."""
+    queues: list[str] = sorted(msgspec.json.decode(row.queues, type=list[str]))
+    return WorkerView(
+        row.worker_id,
+        row.name,
+        row.host,
+        row.pid,
+        row.version,
+        "away",
+        queues,
+        row.slots,
+        0,
+        0,
+        None,
+        None,
+        row.started_at,
+        _ended(row),
+        paused,
+    )
 
 
 def _end_of(job: Job) -> AttemptEnd | None:

@@ -99,7 +99,7 @@ class Reception:
                 epoch=live.row.epoch,
                 limits=self._settings.told(),
                 verdicts=verdicts,
-                paused=("worker", live.row.worker_id) in self._dispatcher.pauses,
+                paused=self._dispatcher.pause_of(live.row.worker_id) is not None,
             )
         )
         for job in live.held.values():

@@ -18,6 +18,7 @@ from easyjobs.background import Nursery
 from easyjobs.clock import Clock, SystemClock
 from easyjobs.errors import ConfigurationError, ConnectionLost, StoreError, Unavailable
 from easyjobs.hub.hub import Hub
+from easyjobs.hub.pausing import ALL
 from easyjobs.hub.settings import HubSettings
 from easyjobs.ids import Ids
 from easyjobs.manager.embedded import connect
@@ -273,6 +274,20 @@ class EasyJobsManager:
     async def cancel(self, id: str) -> None:
         """Ask that a job stop, as `Caller.cancel`."""
         await (await self._caller()).cancel(id)
+
+    async def toggle_workers(self, pause: bool = True) -> None:
+        """Pause all workers, or with `pause=False` resume them: also the manager's own, and those that come later.
+
+        What runs goes on; nothing new is given out, also after a restart, until they are resumed. A worker that was
+        paused by itself stays so. Durable when it returns; may be called again.
+
+        :raises Unavailable: the manager is not running.
+        """
+        hub = self._running()
+        if pause:
+            await hub.pause("workers", ALL, "the application")
+        else:
+            await hub.resume("workers", ALL, "the application")
 
     async def _caller(self) -> EasyJobsWorker:
         self._running()

@@ -36,6 +36,7 @@ from easyjobs.protocol.messages import (
     Role,
     Started,
     Submit,
+    Toggle,
 )
 
 AUTH: Final = 4401
@@ -49,7 +50,7 @@ _CLIENT = (Submit, Await, Forget, CancelJobs, Goodbye, Ping)
 MAY_SAY: Final[dict[Role, frozenset[type]]] = {
     "client": frozenset(_CLIENT),
     "watchdog": frozenset((Heartbeat, Goodbye, Ping)),
-    "worker": frozenset((*_CLIENT, Register, Started, Finished, Progress, Log, Heartbeat, Credit)),
+    "worker": frozenset((*_CLIENT, Register, Started, Finished, Progress, Log, Heartbeat, Credit, Toggle)),
     "child": frozenset((*_CLIENT, Finished, Progress, Log)),
 }
 

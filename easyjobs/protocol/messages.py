@@ -208,6 +208,14 @@ class Credit(msgspec.Struct, tag_field="t", tag="credit"):
     slots: int
 
 
+class Toggle(msgspec.Struct, tag_field="t", tag="toggle"):
+    """Pause me: give me nothing new until I say otherwise, through restarts of either side; or undo that. Answered by
+    `toggled`; said again after a reconnect until it is.
+    """
+
+    pause: bool
+
+
 class Submit(msgspec.Struct, tag_field="t", tag="submit"):
     """Jobs to be, each judged alone; with `together`, all of them or none. Answered by `accepted` and `refused`."""
 
@@ -313,6 +321,12 @@ class ResumeWork(msgspec.Struct, tag_field="t", tag="resume"):
     """You will get work again."""
 
 
+class Toggled(msgspec.Struct, tag_field="t", tag="toggled"):
+    """The worker's own pause is stored, or removed. It may still be held by another pause."""
+
+    pause: bool
+
+
 class Drain(msgspec.Struct, tag_field="t", tag="drain"):
     """The manager stops: keep working, expect the connection to close, come back."""
 
@@ -330,6 +344,7 @@ FromPeer: TypeAlias = (
     | Log
     | Heartbeat
     | Credit
+    | Toggle
     | Submit
     | Await
     | Forget
@@ -349,6 +364,7 @@ FromManager: TypeAlias = (
     | Withdraw
     | PauseWork
     | ResumeWork
+    | Toggled
     | Drain
     | Ping
 )

@@ -31,6 +31,8 @@ from easyjobs.protocol.messages import (
     PauseWork,
     Progress,
     ResumeWork,
+    Toggle,
+    Toggled,
     Welcome,
     Withdraw,
 )
@@ -85,6 +87,7 @@ class WorkerSide(Peer):
         self._last_logs: dict[str, tuple[AttemptLog, int]] = {}  # of outcomes not acknowledged; with the bytes it had
         self._progress: dict[str, Progress] = {}
         self._later: list[TaskSpec] = []
+        self._wish: bool | None = None  # to be paused or not, until the manager has answered
         self.dropped = 0
         """How many outcomes came from attempts that were not this worker's any more."""
 
@@ -154,6 +157,12 @@ class WorkerSide(Peer):
         """What a heartbeat must name: attempts in hand, and those whose outcome is not acknowledged."""
         mine: list[Assignment | Outcome] = [*self._held.values(), *self._unacked.values()]
         return [Held(a.job, a.attempt, a.token) for a in mine]
+
+    def toggle(self, pause: bool) -> None:
+        """Have this worker paused or resumed; a `Toggled` follows when it is durable. The last word counts."""
+        self._wish = pause
+        if self._state == "here":
+            self._say(Toggle(pause))
 
     def goodbye(self) -> None:
         """Leave for good. Only when nothing is held and nothing unacknowledged."""
@@ -256,6 +265,12 @@ class WorkerSide(Peer):
                     orders.append(Cancel(mine))
             case Withdraw():
                 self._withdrawn(message, orders)
+            case Toggled():
+                if message.pause != self._wish:
+                    self.ignored += 1  # there was a later word
+                    return
+                self._wish = None
+                orders.append(message)
             case PauseWork() | ResumeWork() | Drain():
                 orders.append(message)
             case _:
@@ -340,6 +355,8 @@ class WorkerSide(Peer):
         super()._welcome(welcome, now, orders)
         for spec in self._later:
             self._add_task(spec)
+        if self._wish is not None:
+            self._say(Toggle(self._wish))
         verdicts = {(v.job, v.attempt): v.verdict for v in welcome.verdicts}
         lost: list[Held] = []
         for job in self._in_hello:

@@ -14,9 +14,21 @@ import msgspec
 from easyjobs import __version__
 from easyjobs.background import Nursery
 from easyjobs.clock import Clock
+from easyjobs.errors import ConnectionLost
 from easyjobs.executors.function import FunctionExecutor
 from easyjobs.ids import Ids
-from easyjobs.protocol.messages import PROTOCOL, Assign, Cancel, FromManager, Hello, Welcome, Withdraw
+from easyjobs.protocol.messages import (
+    PROTOCOL,
+    Assign,
+    Cancel,
+    FromManager,
+    Hello,
+    PauseWork,
+    ResumeWork,
+    Toggled,
+    Welcome,
+    Withdraw,
+)
 from easyjobs.protocol.worker_side import WorkerSide
 from easyjobs.settings import WorkerSettings
 from easyjobs.tasks.context import CaptureHandler
@@ -74,6 +86,7 @@ class Engine:
         self._embedded = embedded
         self._registering = False
         self._settled = asyncio.Event()
+        self._wishes: list[asyncio.Future[None]] = []  # to be paused or resumed, until that is durable
         self.nursery = Nursery("worker")
         slots = settings.max_tasks_per_worker
         self._executor = FunctionExecutor(settings.threads or min(slots, MOST_THREADS))
@@ -135,6 +148,17 @@ class Engine:
         self._side.register(self._registry.specs())
         self.line.wake()
 
+    async def toggle(self, pause: bool) -> None:
+        """Have the manager pause or resume this worker; returns when that is durable. The last word counts.
+
+        :raises ConnectionLost: the worker ended before.
+        """
+        wish: asyncio.Future[None] = self.loop.create_future()
+        self._wishes.append(wish)
+        self._side.toggle(pause)
+        self.line.wake()
+        await wish
+
     async def stop(self, grace: float) -> None:
         """Drain within `grace` seconds, see all outcomes acknowledged, say goodbye. Once."""
         await self.runner.drain(grace)
@@ -151,6 +175,7 @@ class Engine:
             self._side.goodbye()
         self.calls.close()
         await self.line.close()
+        self._answer(ConnectionLost(f"worker {self.name} has ended"))
         await self._executor.close()
         CaptureHandler.remove()
 
@@ -172,13 +197,31 @@ class Engine:
                 self.runner.withdraw(order.jobs)
             elif isinstance(order, Welcome):
                 self._executor.limits = order.limits
+                if order.paused:
+                    log.info("worker %s is paused", self.name)
+            elif isinstance(order, Toggled):
+                self._answer(None)
+            elif isinstance(order, PauseWork | ResumeWork):
+                log.info("worker %s %s", self.name, "is paused" if isinstance(order, PauseWork) else "gets work again")
         if not self._side.unacked:
             self._settled.set()
+
+    def _answer(self, error: ConnectionLost | None) -> None:
+        """Whoever waits for a pause or its end hears that it is durable, or why it is not."""
+        wishes, self._wishes = self._wishes, []
+        for wish in wishes:
+            if wish.done():
+                continue
+            if error is None:
+                wish.set_result(None)
+            else:
+                wish.set_exception(error)
 
     def _changed(self, up: bool) -> None:
         self.calls.line_changed(up)
         if self.line.over:
             self.runner.withdraw(self._side.named())
+            self._answer(ConnectionLost(f"worker {self.name}: {self.line.reason}"))
             self._settled.set()
 
     def _hello(self) -> Hello:

@@ -241,6 +241,17 @@ class EasyJobsWorker:
     ) -> None:
         await self.stop()
 
+    async def toggle_workers(self, pause: bool = True) -> None:
+        """Pause this worker, or with `pause=False` resume it: what it has in hand goes on, and nothing new comes.
+
+        Returns when the manager has stored it; waits for a manager as long as it takes. May be called again; of several
+        calls the last counts. The pause belongs to the worker_id: it outlives restarts of the manager, and those of
+        this process where it was given a worker_id; the default one is new in each process.
+
+        :raises ConfigurationError: it was not started. ConnectionLost: it was stopped before the manager answered.
+        """
+        await self._here().toggle(pause)
+
     @property
     def connected(self) -> bool:
         """Whether the manager has welcomed it on a connection that still stands."""

@@ -119,3 +119,35 @@ async def test_a_task_declared_while_it_runs_can_be_called_at_once_it_is_known()
         await until(lambda: play.manager.hub.catalog.has_queue("late"))
         assert (await http.post("/api/queues/late/tasks/newcomer?wait=10")).json()["result"] == "here"
         assert await newcomer() == "here"
+
+
+async def test_all_workers_are_paused_and_resumed_with_one_word() -> None:
+    play = Play()
+    async with play.served() as http:
+        for _ in range(2):
+            paused = await http.post("/api/workers/pause")
+            assert paused.json() == {"kind": "workers", "name": "all", "paused": True}
+        assert (await http.get("/api/stats")).json()["paused"]["by"] == "api@127.0.0.1"
+        (worker,) = (await http.get("/api/workers")).json()["items"]
+        assert worker["state"] == "paused"
+        url = (await http.post("/api/queues/play/tasks/add", json={"a": 1})).headers["location"]
+        assert (await http.get(f"{url}/result?wait=0.05")).json()["state"] == "queued"
+        assert (await http.post("/api/workers/resume")).json()["paused"] is False
+        assert (await http.get("/api/stats")).json()["paused"] is None
+        assert (await http.get(f"{url}/result?wait=10")).json()["result"] == 2
+
+
+async def test_the_application_pauses_all_workers_and_a_worker_pauses_itself() -> None:
+    play = Play()
+    async with play.served() as http:
+        await play.manager.toggle_workers(pause=True)
+        assert (await http.get("/api/stats")).json()["paused"]["by"] == "the application"
+        url = (await http.post("/api/queues/play/tasks/add", json={"a": 1})).headers["location"]
+        worker = play.manager._embedded()
+        await worker.toggle_workers(pause=True)
+        await play.manager.toggle_workers(pause=False)
+        (shown,) = (await http.get("/api/workers")).json()["items"]
+        assert (shown["state"], shown["paused"]["by"]) == ("paused", "the worker manager")
+        assert (await http.get(f"{url}/result?wait=0.05")).json()["state"] == "queued"
+        await worker.toggle_workers(pause=False)
+        assert (await http.get(f"{url}/result?wait=10")).json()["result"] == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 from starlette.responses import Response
 
@@ -20,8 +20,7 @@ from easyjobs.api.shapes import (
     worker_out,
 )
 from easyjobs.errors import Unavailable
-
-Kind = Literal["queue", "task", "worker"]
+from easyjobs.hub.pausing import ALL, PauseKind
 
 
 async def list_tasks(call: Call) -> Response:
@@ -74,6 +73,16 @@ async def resume_worker(call: Call) -> Response:
     return await _resume(call, "worker", call.path("worker"))
 
 
+async def pause_workers(call: Call) -> Response:
+    """Give no worker anything new, nor those that come later; what runs goes on. May be repeated."""
+    return await _pause(call, "workers", ALL)
+
+
+async def resume_workers(call: Call) -> Response:
+    """Give workers jobs again, except those that are paused by themselves. May be repeated."""
+    return await _resume(call, "workers", ALL)
+
+
 async def is_alive(_: Call) -> Response:
     """Say whether the process answers at all."""
     return reply(HealthOut("ok"))
@@ -87,12 +96,12 @@ async def is_ready(call: Call) -> Response:
     return reply(HealthOut("ready"))
 
 
-async def _pause(call: Call, kind: Kind, name: str) -> Response:
+async def _pause(call: Call, kind: PauseKind, name: str) -> Response:
     await call.hub.pause(kind, name, call.who.by)
     return reply(PauseOut(kind, name, True))
 
 
-async def _resume(call: Call, kind: Kind, name: str) -> Response:
+async def _resume(call: Call, kind: PauseKind, name: str) -> Response:
     await call.hub.resume(kind, name, call.who.by)
     return reply(PauseOut(kind, name, False))
 
@@ -113,6 +122,8 @@ ENDPOINTS: Final = (
     _switch(_QUEUE + "/pause", pause_queue, "queues"),
     _switch(_QUEUE + "/resume", resume_queue, "queues"),
     Endpoint("GET", "/api/workers", list_workers, "workers", {200: WorkerList}, problems=(503,)),
+    _switch("/api/workers/pause", pause_workers, "workers"),
+    _switch("/api/workers/resume", resume_workers, "workers"),
     _switch(_WORKER + "/pause", pause_worker, "workers"),
     _switch(_WORKER + "/resume", resume_worker, "workers"),
     Endpoint("GET", "/api/stats", get_stats, "manager", {200: StatsOut}, problems=(503,)),

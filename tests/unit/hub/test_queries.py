@@ -99,6 +99,10 @@ async def test_workers_with_what_they_do(house: House) -> None:
     worker.drop()
     assert [view.state for view in await house.hub.workers()] == ["disconnected"]
     await house.settle(6.0)
+    (view,) = await house.hub.workers()
+    assert (view.state, view.host, view.queues, view.slots, view.running) == ("away", "here", ["p", "q"], 3, 0)
+    assert view.paused is not None
+    await house.hub.resume("worker", "w", "me")
     assert await house.hub.workers() == []
 
 

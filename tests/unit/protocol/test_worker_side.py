@@ -34,6 +34,8 @@ from easyjobs.protocol.messages import (
     ResumeWork,
     Started,
     Submission,
+    Toggle,
+    Toggled,
     Verdict,
     Welcome,
     Withdraw,
@@ -363,6 +365,28 @@ def test_what_concerns_calls_and_the_whole_worker_is_passed_on(worker: WorkerSid
     worker.submit([Submission("s", "q", "t")])
     orders = talk.say(Accepted(["s"]), PauseWork(), ResumeWork(), Drain())
     assert kinds(orders) == ["Accepted", "PauseWork", "ResumeWork", "Drain"]
+
+
+def test_the_wish_to_be_paused_is_told_until_it_is_answered(worker: WorkerSide, talk: Conversation) -> None:
+    worker.toggle(True)
+    talk.connect()
+    assert talk.hear() == [Toggle(True)]
+    talk.connect()
+    assert talk.hear() == [Toggle(True)]
+    assert kinds(talk.say(Toggled(True))) == ["Toggled"]
+    talk.connect()
+    assert talk.hear() == []
+
+
+def test_of_several_wishes_the_last_counts(worker: WorkerSide, talk: Conversation) -> None:
+    talk.connect()
+    worker.toggle(True)
+    worker.toggle(False)
+    assert talk.hear() == [Toggle(True), Toggle(False)]
+    assert talk.say(Toggled(True)) == []
+    assert kinds(talk.say(Toggled(False))) == ["Toggled"]
+    assert talk.say(Toggled(False)) == []
+    assert worker.ignored == 2
 
 
 # -- logs and progress

@@ -11,7 +11,18 @@ import pytest
 from scripted_manager import ScriptedManager, assignment, play, result_of
 
 from easyjobs.errors import ConfigurationError, ConnectionLost, RegistrationError, Unauthorized
-from easyjobs.protocol.messages import Ack, Credit, Finished, Goodbye, Held, Started, Verdict
+from easyjobs.protocol.messages import (
+    Ack,
+    Credit,
+    Finished,
+    Goodbye,
+    Held,
+    PauseWork,
+    Started,
+    Toggle,
+    Toggled,
+    Verdict,
+)
 from easyjobs.tasks.handle import Call
 from easyjobs.workers.worker import EasyJobsWorker
 
@@ -284,5 +295,38 @@ def test_a_fork_does_not_speak_for_its_parent(monkeypatch: pytest.MonkeyPatch) -
         assert manager.dialled == 1
         await worker.stop()
         monkeypatch.undo()
+
+    play(story)
+
+
+def test_a_worker_asks_for_its_pause_until_the_manager_has_stored_it() -> None:
+    async def story(worker: EasyJobsWorker, manager: ScriptedManager) -> None:
+        with pytest.raises(ConfigurationError, match="not started"):
+            await worker.toggle_workers()
+        await worker.start()
+        asked = asyncio.ensure_future(worker.toggle_workers(pause=True))
+        await manager.welcome()
+        assert (await manager.hear(Toggle)).pause
+        await manager.link.close(1006, "cut")
+        await manager.welcome()
+        assert (await manager.hear(Toggle)).pause
+        await manager.say(PauseWork())
+        await asyncio.sleep(0.1)
+        assert not asked.done()
+        await manager.say(Toggled(True))
+        await asked
+
+    play(story)
+
+
+def test_a_worker_that_stops_before_the_answer_says_so() -> None:
+    async def story(worker: EasyJobsWorker, manager: ScriptedManager) -> None:
+        await worker.start()
+        await manager.welcome()
+        asked = asyncio.ensure_future(worker.toggle_workers(pause=False))
+        assert not (await manager.hear(Toggle)).pause
+        await worker.stop(0.0)
+        with pytest.raises(ConnectionLost, match="has ended"):
+            await asked
 
     play(story)

@@ -1,0 +1,108 @@
+"""Pausing and resuming of queues, tasks, single workers and all workers. All of it may be asked twice."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Literal
+
+from easyjobs.core.changes import DropPause, PutPause
+from easyjobs.errors import NotFound
+from easyjobs.hub.catalog import Catalog
+from easyjobs.hub.committer import Committer
+from easyjobs.hub.dispatcher import ALL_WORKERS, Dispatcher
+from easyjobs.hub.entries import Chore
+from easyjobs.hub.roster import Live, Roster
+from easyjobs.protocol.messages import PauseWork, ResumeWork
+from easyjobs.stores.base import Pause, Store
+
+PauseKind = Literal["queue", "task", "worker", "workers"]
+
+ALL: Final = ALL_WORKERS[1]
+"""The one name of the kind `workers`."""
+
+
+class Pausing:
+    """Stops giving out, and goes on. What runs is never touched."""
+
+    def __init__(
+        self, store: Store, committer: Committer, dispatcher: Dispatcher, roster: Roster, catalog: Catalog
+    ) -> None:
+        self._store = store
+        self._committer = committer
+        self._dispatcher = dispatcher
+        self._roster = roster
+        self._catalog = catalog
+        self._turn = asyncio.Lock()  # the last word counts, and not the last commit
+
+    async def pause(self, kind: PauseKind, name: str, by: str) -> None:
+        """Give out no more jobs of a queue, of a task ("queue:name"), to a worker (its id), or to any worker, also of
+        those that come later (kind "workers", name "all"). Durable when it returns; the first `by` stands. Raises
+        NotFound.
+        """
+        async with self._turn:
+            await self._check(kind, name)
+            await self._pause(kind, name, by)
+
+    async def resume(self, kind: PauseKind, name: str) -> None:
+        """Undo that very `pause`: a worker with one of its own stays paused when all are resumed. Raises NotFound."""
+        async with self._turn:
+            if (kind, name) not in self._dispatcher.pauses:
+                await self._check(kind, name)
+                return
+            await self._resume(kind, name)
+
+    async def toggle(self, live: Live, pause: bool) -> None:
+        """A worker pauses or resumes itself."""
+        async with self._turn:
+            if pause:
+                await self._pause("worker", live.row.worker_id, f"the worker {live.row.name}")
+            else:
+                await self._resume("worker", live.row.worker_id)
+
+    async def _pause(self, kind: PauseKind, name: str, by: str) -> None:
+        if (kind, name) in self._dispatcher.pauses:
+            return
+        pause = Pause(kind, name, by, self._store.now())
+        await self._committer.chore(Chore([PutPause(kind, name, by, pause.at)]))
+        told = self._working(kind, name)
+        self._dispatcher.pauses[kind, name] = pause
+        for live in told:
+            _tell(live, PauseWork())
+
+    async def _resume(self, kind: PauseKind, name: str) -> None:
+        if (kind, name) not in self._dispatcher.pauses:
+            return
+        await self._committer.chore(Chore([DropPause(kind, name)]))
+        self._dispatcher.pauses.pop((kind, name), None)
+        for live in self._working(kind, name):
+            _tell(live, ResumeWork())
+        self._committer.poke()
+
+    def _working(self, kind: PauseKind, name: str) -> list[Live]:
+        """The workers whom such a pause concerns, as far as no other holds them."""
+        if kind == "workers":
+            concerned = list(self._roster.holders())
+        else:
+            one = self._roster.of_worker(name) if kind == "worker" else None
+            concerned = [] if one is None else [one]
+        return [live for live in concerned if self._dispatcher.pause_of(live.row.worker_id) is None]
+
+    async def _check(self, kind: PauseKind, name: str) -> None:
+        if kind == "queue":
+            if not self._catalog.has_queue(name):
+                raise NotFound(f"No queue {name[:128]!r}.")
+        elif kind == "task":
+            queue, _, task = name.partition(":")
+            self._catalog.find(queue, task)
+        elif kind == "workers":
+            if name != ALL:
+                raise NotFound(f"Of workers, only {ALL!r} can be paused together, not {name[:128]!r}.")
+        elif self._roster.of_worker(name) is None:
+            sessions = await self._store.sessions(lost_since=0.0)
+            if all(session.worker_id != name for session in sessions):
+                raise NotFound(f"No worker {name[:128]!r}.")
+
+
+def _tell(live: Live, message: PauseWork | ResumeWork) -> None:
+    if live.voice is not None:
+        live.voice.send(message)
