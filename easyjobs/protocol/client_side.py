@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from easyjobs.protocol.messages import PROTOCOL, FromPeer, Hello, Ping
+from easyjobs.protocol.messages import PROTOCOL, FromPeer, Hello, Ping, Role
 from easyjobs.protocol.peer import Peer
 
 
 class ClientSide(Peer):
-    """A client across its connections; `name` is for people."""
+    """A client across its connections; `name` is for people. As a `child` it is let in by the token of its attempt."""
 
-    def __init__(self, name: str = "", version: str = "") -> None:
+    def __init__(self, name: str = "", version: str = "", role: Role = "client") -> None:
         super().__init__()
+        self._role = role
         self._name = name
         self._version = version
 
     def _hello(self) -> Hello:
-        return Hello(PROTOCOL, "client", name=self._name, version=self._version)
+        return Hello(PROTOCOL, self._role, name=self._name, version=self._version)
 
     def _beat(self) -> FromPeer:
         return Ping()

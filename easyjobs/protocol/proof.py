@@ -2,6 +2,8 @@
 
 The server refuses the first try with `WWW-Authenticate: EasyJobs nonce="…"`; the second try carries
 `Authorization: EasyJobs <version>.<nonce>.<mac>`. Making nonces, and seeing that each is used once, is the server's.
+
+A child process knows no secret but its own attempt's token, and shows that: `EasyJobs-Attempt <job>.<attempt>.<token>`.
 """
 
 from __future__ import annotations
@@ -11,12 +13,18 @@ import hmac
 import re
 from typing import Final, NamedTuple
 
+from easyjobs.protocol.messages import Held
+
 SCHEME: Final = "EasyJobs"
+ATTEMPT_SCHEME: Final = "EasyJobs-Attempt"
 VERSION: Final = 1
 
 _NONCE: Final = "[A-Za-z0-9_-]{1,256}"
 _CHALLENGE: Final = re.compile(rf'{SCHEME} +nonce="({_NONCE})" *\Z', re.IGNORECASE)
 _AUTHORIZATION: Final = re.compile(rf"{SCHEME} +([0-9]{{1,4}})\.({_NONCE})\.([0-9a-f]{{64}}) *\Z", re.IGNORECASE)
+_ATTEMPT: Final = re.compile(
+    rf"{ATTEMPT_SCHEME} +([0-9a-f-]{{36}})\.([0-9]{{1,9}})\.([A-Za-z0-9_-]{{1,128}}) *\Z", re.IGNORECASE
+)
 
 
 class Authorization(NamedTuple):
@@ -63,3 +71,14 @@ def parse_authorization(header: str) -> Authorization | None:
     """What an `Authorization` header says: (version, nonce, mac); None when it is not ours or not readable."""
     match = _AUTHORIZATION.match(header)
     return Authorization(int(match[1]), match[2], match[3].lower()) if match else None
+
+
+def attempt_authorization(attempt: Held) -> str:
+    """The value of the `Authorization` header that a child process shows for its attempt."""
+    return f"{ATTEMPT_SCHEME} {attempt.job}.{attempt.attempt}.{attempt.token}"
+
+
+def parse_attempt(header: str) -> Held | None:
+    """The attempt that an `Authorization` header names, not judged yet; None when it is of another kind."""
+    match = _ATTEMPT.match(header)
+    return Held(match[1], int(match[2]), match[3]) if match else None

@@ -6,14 +6,7 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-
-class LinkClosed(OSError):
-    """The link is gone. `code` is the websocket close code (1006 when nobody said goodbye), `reason` for people."""
-
-    def __init__(self, code: int = 1006, reason: str = "") -> None:
-        super().__init__(f"closed with {code}" + (f": {reason}" if reason else ""))
-        self.code = code
-        self.reason = reason
+from easyjobs.wire.closed import LinkClosed as LinkClosed
 
 
 class Link(Protocol):

@@ -18,7 +18,7 @@ from easyjobs.clock import Clock
 from easyjobs.errors import ConnectionLost, ProtocolError, Unauthorized
 from easyjobs.protocol.codec import decode_from_manager, encode
 from easyjobs.protocol.messages import Heartbeat, Held, Hello
-from easyjobs.wire.dial import SyncLink
+from easyjobs.wire.dial_sync import SyncLink
 from easyjobs.wire.link import LinkClosed
 
 log = logging.getLogger("easyjobs")

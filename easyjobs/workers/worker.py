@@ -20,7 +20,8 @@ from easyjobs.tasks.handle import Call, JobHandle
 from easyjobs.tasks.options import TaskOptions
 from easyjobs.tasks.registry import Registry
 from easyjobs.wire.address import manager_address
-from easyjobs.wire.dial import dial, dial_sync
+from easyjobs.wire.dial import dial
+from easyjobs.wire.dial_sync import dial_sync
 from easyjobs.wire.line import Dialler
 from easyjobs.workers.engine import Engine, Reach
 from easyjobs.workers.signals import stop_signals

@@ -26,7 +26,7 @@ DOORS = {
     "starlette": ("api/", "manager/hosting.py"),
     "uvicorn": ("cli/manager.py", "manager/hosting.py"),
     "uvloop": ("cli/worker.py",),
-    "websockets": ("wire/dial.py",),
+    "websockets": ("wire/dial.py", "wire/dial_sync.py", "wire/upgrade.py"),
 }
 """What may be imported where: a file, a folder, or ("") everywhere."""
 

@@ -27,7 +27,8 @@ from easyjobs.errors import (
 from easyjobs.manager import EasyJobsManager
 from easyjobs.tasks.context import current_job
 from easyjobs.wire.address import address
-from easyjobs.wire.dial import dial, dial_sync
+from easyjobs.wire.dial import dial
+from easyjobs.wire.dial_sync import dial_sync
 from easyjobs.wire.link import LinkClosed
 from easyjobs.workers.worker import EasyJobsWorker
 

@@ -13,6 +13,10 @@ def test_a_client_greets_as_one() -> None:
     assert (hello.protocol, hello.role, hello.name, hello.version) == (PROTOCOL, "client", "reports", "1.0")
 
 
+def test_a_child_process_greets_as_what_it_is() -> None:
+    assert Conversation(ClientSide("sum", "1.0", "child")).greet().role == "child"
+
+
 def test_a_client_that_says_nothing_pings_once_a_heartbeat() -> None:
     client = ClientSide()
     talk = Conversation(client)

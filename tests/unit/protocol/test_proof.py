@@ -7,10 +7,13 @@ import hmac
 
 import pytest
 
+from easyjobs.protocol.messages import Held
 from easyjobs.protocol.proof import (
     Authorization,
+    attempt_authorization,
     authorization,
     challenge,
+    parse_attempt,
     parse_authorization,
     parse_challenge,
     proof,
@@ -80,3 +83,32 @@ def test_a_challenge_that_is_not_ours_is_none(header: str) -> None:
 def test_a_nonce_that_nobody_could_answer_is_refused() -> None:
     with pytest.raises(ValueError, match="nonce"):
         challenge('a"b')
+
+
+ATTEMPT = Held("019a0000-0000-7000-8000-00000000000a", 12, "0123456789abcdef01234567")
+
+
+def test_an_attempt_is_shown_and_read() -> None:
+    header = attempt_authorization(ATTEMPT)
+    assert header == f"EasyJobs-Attempt {ATTEMPT.job}.12.{ATTEMPT.token}"
+    assert parse_attempt(header) == ATTEMPT
+    assert parse_authorization(header) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer abc",
+        "EasyJobs-Attempt",
+        f"EasyJobs-Attempt {ATTEMPT.job}.1",
+        f"EasyJobs-Attempt {ATTEMPT.job}.x.abc",
+        f"EasyJobs-Attempt {ATTEMPT.job}.1.",
+        f"EasyJobs-Attempt {ATTEMPT.job}.1.a b",
+        f"EasyJobs-Attempt {ATTEMPT.job[:-1]}.1.abc",
+        f"EasyJobs-Attempt {ATTEMPT.job}.1.{'a' * 129}",
+        f"EasyJobs-Attempt {ATTEMPT.job}.1.abc\n",
+    ],
+)
+def test_a_header_that_shows_no_attempt_is_none(header: str) -> None:
+    assert parse_attempt(header) is None
