@@ -16,22 +16,32 @@ from easyjobs.clock import Clock
 from easyjobs.errors import Forbidden, Unauthorized
 from easyjobs.ids import Ids
 from easyjobs.protocol import proof
+from easyjobs.protocol.messages import Held
 
 COOKIE: Final = "easyjobs_session"
 READS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 PEERS: Final = frozenset(("worker", "watchdog", "client"))
 CLIENTS: Final = frozenset(("client",))
+CHILDREN: Final = frozenset(("child",))
 MOST_PUNISHED: Final = 100
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Who passed the gate: `by` for people, `roles` for what a socket of theirs may be."""
+    """Who passed the gate: `by` for people, `roles` for what a socket of theirs may be; `attempt`: the one that a child
+    process speaks for.
+    """
 
     by: str
     roles: frozenset[str]
+    attempt: Held | None = None
 
 
 PUBLIC: Final = Identity("anybody", frozenset())
+
+
+async def no_children(attempt: Held) -> bool:
+    """No attempt is known."""
+    return False
 
 
 class Gate:
@@ -39,7 +49,8 @@ class Gate:
 
     `public` are the paths, below our prefix, that anybody may ask for, matched exactly. With `local_only` nobody from
     another machine passes at all. A wrong credential is answered `penalty` seconds late, so that guessing is slow; at
-    most a hundred such answers wait at a time, the others come at once.
+    most a hundred such answers wait at a time, the others come at once. `children` knows whether an attempt's token is
+    right.
     """
 
     def __init__(
@@ -52,6 +63,7 @@ class Gate:
         local_only: bool = False,
         penalty: float = 0.25,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        children: Callable[[Held], Awaitable[bool]] = no_children,
     ) -> None:
         self._secret = secret
         self._clock = clock
@@ -59,6 +71,7 @@ class Gate:
         self._local_only = local_only
         self._penalty = penalty
         self._sleep = sleep
+        self._children = children
         self._punished = 0
         self.sessions = Sessions(secret, clock, ids)
         self.nonces = Nonces(clock, ids)
@@ -127,6 +140,11 @@ class Gate:
                     self.nonces.spend(shown.nonce)
                     return Identity(f"peer@{_host(scope)}", PEERS)
                 await self._punish()
+            elif (attempt := proof.parse_attempt(given[0])) is not None:
+                if await self._children(attempt):
+                    return Identity(f"job {attempt.job}", CHILDREN, attempt)
+                await self._punish()
+                raise Unauthorized("The attempt is not known, or over, or its token is wrong.")
             raise Unauthorized("The proof is wrong, or its nonce is old or used.")
         raise Unauthorized("This kind of credential is not known here.")
 

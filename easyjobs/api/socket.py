@@ -62,7 +62,7 @@ async def serve(hub: Hub, who: Identity, receive: Receive, send: Send) -> None:
 
 
 async def _serve(hub: Hub, who: Identity, receive: Receive, transport: SocketTransport) -> None:
-    connection = hub.connect(transport, role_allowed=who.roles, by=who.by)
+    connection = hub.connect(transport, role_allowed=who.roles, by=who.by, attempt=who.attempt)
     limit = hub.limits.frame
     try:
         while True:

@@ -16,7 +16,7 @@ from easyjobs.core.states import COMPLETED, FinalState
 from easyjobs.errors import ProtocolError
 from easyjobs.hub.settings import HubSettings
 from easyjobs.protocol.manager_side import ManagerSide
-from easyjobs.protocol.messages import NULL, Ended, FromManager, FromPeer, Role
+from easyjobs.protocol.messages import NULL, Ended, FromManager, FromPeer, Held, Role
 
 log = logging.getLogger("easyjobs.hub")
 
@@ -45,7 +45,10 @@ class Desk(Protocol):
 
 
 class Connection:
-    """One socket. The owner of the transport calls `receive` for each frame and `lost` once when it is gone."""
+    """One socket. The owner of the transport calls `receive` for each frame and `lost` once when it is gone.
+
+    `attempt` is the one that a child process speaks for, and about which alone it may.
+    """
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Connection:
         *,
         roles: frozenset[str],
         by: str,
+        attempt: Held | None = None,
     ) -> None:
         self._transport = transport
         self._desk = desk
@@ -74,6 +78,7 @@ class Connection:
         self._ready = asyncio.Event()
         self._open = True
         self.by = by
+        self.attempt = attempt
         self.awaited: set[str] = set()
         self.session: str | None = None
         self.restarting = False

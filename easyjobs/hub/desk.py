@@ -15,6 +15,7 @@ from easyjobs.core.events import Completed, Event, Failed, HandedBack, NeverStar
 from easyjobs.core.job import Job
 from easyjobs.errors import BadRequest, ProtocolError, RegistrationError
 from easyjobs.hub.arguments import parse
+from easyjobs.hub.children import Children
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.connections import Connection
 from easyjobs.hub.entries import Chore, Judgement, Word
@@ -92,6 +93,7 @@ class Desk:
         self._nursery = nursery
         self._settings = settings
         self._counters = counters
+        self.children = Children(store, roster)
         self.connections: dict[Connection, None] = {}  # a dict for its order
         self.rescue: Callable[[], None] = lambda: None  # a session's time may have become shorter
         self._acts: dict[type, Callable[[Connection, Any], None]] = {
@@ -114,6 +116,8 @@ class Desk:
 
     def heard(self, connection: Connection, message: FromPeer) -> None:
         """Act on one message. Raises ProtocolError to close the connection."""
+        if connection.attempt is not None:
+            self.children.check(connection.attempt, message)
         self._acts[type(message)](connection, message)
 
     def left(self, connection: Connection) -> None:
@@ -163,6 +167,8 @@ class Desk:
             live.watchdogs.append(connection)
             live.grace_until = None
         connection.welcome(Welcome(limits=self._settings.told()))
+        if connection.attempt is not None:
+            self._outcomes_of_child(connection, hello.unacked)
 
     async def _welcome(self, connection: Connection, hello: Hello) -> None:
         try:
@@ -207,7 +213,19 @@ class Desk:
                 live.unconfirmed.pop(held.job, None)
 
     def _finished(self, connection: Connection, message: Finished) -> None:
-        self._outcomes(connection, self._mine(connection), message.outcomes)
+        if connection.attempt is not None:
+            self._outcomes_of_child(connection, message.outcomes)
+        else:
+            self._outcomes(connection, self._mine(connection), message.outcomes)
+
+    def _outcomes_of_child(self, connection: Connection, outcomes: list[Outcome]) -> None:
+        """What a child process says itself. Its worker's slot stays taken until it is recorded."""
+        for outcome in outcomes:
+            row = self._roster.running.get(outcome.job)
+            live = self._roster.sessions.get(row.session or "") if row is not None else None
+            if row is not None and live is not None:
+                self._count(live, row, outcome)
+            self._committer.add(Word(outcome.job, self._event(outcome), _Acknowledge(connection)))
 
     def _outcomes(self, connection: Connection, live: Live, outcomes: list[Outcome]) -> None:
         add, done = self._committer.add, _Acknowledge(connection)
@@ -216,11 +234,15 @@ class Desk:
             if mine is not None and mine.token == outcome.token:
                 del live.held[outcome.job]  # its slot is free at once, for the claim of the very commit that records it
                 live.unconfirmed.pop(outcome.job, None)
-                if outcome.end == "failed":
-                    self._breaker.failed(live, mine, self._store.now())
-                elif live.streak is not None and outcome.end == "completed":
-                    self._breaker.completed(live)
+                self._count(live, mine, outcome)
             add(Word(outcome.job, self._event(outcome), done))
+
+    def _count(self, live: Live, job: Job, outcome: Outcome) -> None:
+        """A worker whose jobs fail one after the other is noticed."""
+        if outcome.end == "failed":
+            self._breaker.failed(live, job, self._store.now())
+        elif live.streak is not None and outcome.end == "completed":
+            self._breaker.completed(live)
 
     def _event(self, outcome: Outcome) -> Event:
         """The fact that an outcome states, its texts judged: what is stored is JSON within the limits."""

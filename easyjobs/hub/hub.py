@@ -46,7 +46,7 @@ from easyjobs.hub.settings import HubSettings
 from easyjobs.hub.submission import Admission
 from easyjobs.hub.telling import Telling
 from easyjobs.ids import Ids
-from easyjobs.protocol.messages import Drain, Submission
+from easyjobs.protocol.messages import Drain, Held, Submission
 from easyjobs.stores.base import JobQuery, Page, Store
 
 log = logging.getLogger("easyjobs.hub")
@@ -273,10 +273,14 @@ class Hub:
         """A fresh id for a submission that came without one."""
         return self._ids.job_id(self.store.now())
 
-    def connect(self, transport: Transport, *, role_allowed: frozenset[str], by: str) -> Connection:
-        """A socket that passed the gate; feed the connection its frames. `by` names who it is, for people."""
+    def connect(
+        self, transport: Transport, *, role_allowed: frozenset[str], by: str, attempt: Held | None = None
+    ) -> Connection:
+        """A socket that passed the gate; feed the connection its frames. `by` names who it is, for people; `attempt` is
+        a child process's own.
+        """
         connection = Connection(
-            transport, self.desk, self._clock, self._nursery, self.settings, roles=role_allowed, by=by
+            transport, self.desk, self._clock, self._nursery, self.settings, roles=role_allowed, by=by, attempt=attempt
         )
         self.desk.connections[connection] = None
         return connection

@@ -23,7 +23,7 @@ from easyjobs.hub.settings import HubSettings
 from easyjobs.ids import Ids
 from easyjobs.manager.embedded import connect
 from easyjobs.manager.hosting import hurry_server, log_in_one_line, own_base, quiet_refusals, server_leaves, take_place
-from easyjobs.protocol.messages import Limits
+from easyjobs.protocol.messages import Held, Limits
 from easyjobs.settings import ManagerSettings, manager_settings
 from easyjobs.stores import open_store
 from easyjobs.stores.base import Retention, Store
@@ -153,6 +153,7 @@ class EasyJobsManager:
             ids=self._ids,
             public=public_paths(open_docs=self.settings.open_docs),
             local_only=bool(self._made_secret),
+            children=self._knows,
         )
         base = own_base() if prefix else app.openapi
         self._sites[app] = site = Site(self._running, gate, Cursors(self._secret), prefix=prefix, base=base)
@@ -220,6 +221,10 @@ class EasyJobsManager:
     def store(self) -> Store:
         """Where the jobs are kept. Raises Unavailable as `hub` does."""
         return self._running().store
+
+    async def _knows(self, attempt: Held) -> bool:
+        """Whether a child process shows the token of its attempt."""
+        return await self._running().desk.children.known(attempt)
 
     def _running(self) -> Hub:
         if self._hub is None:

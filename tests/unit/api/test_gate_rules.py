@@ -11,7 +11,8 @@ from hand_clock import HandClock
 from easyjobs.api.gate import CLIENTS, MOST_PUNISHED, PEERS, PUBLIC, Gate
 from easyjobs.errors import Forbidden, Unauthorized
 from easyjobs.ids import Ids
-from easyjobs.protocol.proof import authorization, parse_challenge
+from easyjobs.protocol.messages import Held
+from easyjobs.protocol.proof import attempt_authorization, authorization, parse_challenge
 
 SECRET = "sécret \N{SNOWMAN} with odd characters"
 
@@ -129,3 +130,28 @@ async def test_a_local_gate_knows_its_own_machine(address: str, passes: bool) ->
             await gate.admit(scope, "/open")
     with pytest.raises(Forbidden):
         await gate.admit({**scope, "client": None}, "/open")
+
+
+async def test_a_child_process_passes_with_the_token_of_its_attempt_and_is_nothing_else() -> None:
+    mine = Held("019a0000-0000-7000-8000-00000000000a", 2, "abc")
+
+    async def known(attempt: Held) -> bool:
+        return attempt == mine
+
+    door = Doorman(children=known)
+    who = await door.admit(kind="websocket", authorization=attempt_authorization(mine))
+    assert (who.roles, who.attempt) == (frozenset(("child",)), mine)
+    for wrong in (Held(mine.job, 2, "abd"), Held(mine.job, 1, "abc")):
+        with pytest.raises(Unauthorized):
+            await door.admit(kind="websocket", authorization=attempt_authorization(wrong))
+    assert len(door.waited) == 2
+    with pytest.raises(Unauthorized):  # a token of one attempt opens no page
+        await door.admit(authorization=attempt_authorization(mine))
+
+
+async def test_a_gate_without_children_knows_no_attempt() -> None:
+    with pytest.raises(Unauthorized):
+        await Doorman().admit(
+            kind="websocket",
+            authorization=attempt_authorization(Held("019a0000-0000-7000-8000-00000000000a", 1, "abc")),
+        )

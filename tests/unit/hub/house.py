@@ -122,7 +122,7 @@ class Peer:
     :ivar heard: what the manager said and nobody asked for yet. `closed`: the code the manager closed it with.
     """
 
-    def __init__(self, house: House, roles: frozenset[str] = EVERYBODY) -> None:
+    def __init__(self, house: House, roles: frozenset[str] = EVERYBODY, attempt: Held | None = None) -> None:
         self.heard: list[FromManager] = []
         self.frames: list[list[FromManager]] = []
         self.closed: int | None = None
@@ -135,7 +135,7 @@ class Peer:
         self._house = house
         self._beating: asyncio.Task[None] | None = None
         self.hello = Hello(1, "client")
-        self.connection: Connection = house.hub.connect(self, role_allowed=roles, by="tester")
+        self.connection: Connection = house.hub.connect(self, role_allowed=roles, by="tester", attempt=attempt)
 
     # -- the transport
 
