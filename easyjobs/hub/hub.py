@@ -23,6 +23,7 @@ from easyjobs.hub.delivery import Delivery
 from easyjobs.hub.desk import Desk
 from easyjobs.hub.dispatcher import Dispatcher
 from easyjobs.hub.entries import Word
+from easyjobs.hub.explain import Explainer
 from easyjobs.hub.fitting import Fitting
 from easyjobs.hub.following import Following
 from easyjobs.hub.judge import Judge
@@ -92,6 +93,7 @@ class Hub:
         self.following = Following(store, self.announcer)
         self.fitting = Fitting(store, self.roster, self.catalog, self.settings)
         self.kinship = Kinship(store)
+        self.explainer = Explainer(store, self.roster, self.catalog, self.dispatcher, self._trouble, self.settings)
         self.control = Control(store, self.admission, self.committer, self.queries)
         self.pausing = Pausing(store, self.committer, self.dispatcher, self.roster, self.catalog)
         self.rescuer = Rescuer(self.roster, self.committer, self.settings)
@@ -141,7 +143,7 @@ class Hub:
                 self.catalog,
                 self.dispatcher,
                 self.admission.depth,
-                lambda: self.committer.trouble,
+                self._trouble,
                 self.alerts,
                 self.settings,
             ),
@@ -291,6 +293,9 @@ class Hub:
         """The store failed: nobody may be held dead for that."""
         self.rescuer.pardon(self.store.now())
         self._watch.wake()
+
+    def _trouble(self) -> str | None:
+        return self.committer.trouble
 
     def _changed(self) -> None:
         """Which tasks are offered may be other than before."""
