@@ -93,6 +93,7 @@ class Desk:
         self._nursery = nursery
         self._settings = settings
         self._counters = counters
+        self._telling = telling
         self.children = Children(store, roster)
         self.connections: dict[Connection, None] = {}  # a dict for its order
         self.rescue: Callable[[], None] = lambda: None  # a session's time may have become shorter
@@ -225,6 +226,8 @@ class Desk:
             live = self._roster.sessions.get(row.session or "") if row is not None else None
             if row is not None and live is not None:
                 self._count(live, row, outcome)
+            if connection.attempt is not None:
+                self._telling.ended_by_child(connection.attempt)
             self._committer.add(Word(outcome.job, self._event(outcome), _Acknowledge(connection)))
 
     def _outcomes(self, connection: Connection, live: Live, outcomes: list[Outcome]) -> None:

@@ -15,10 +15,13 @@ from easyjobs.hub.entries import Chore
 from easyjobs.hub.roster import Roster
 from easyjobs.hub.settings import HubSettings
 from easyjobs.hub.shelf import Shelf
-from easyjobs.protocol.messages import Log, Logged, Progress
+from easyjobs.protocol.messages import Held, Log, Logged, Progress
 
 HIGHEST: Final = 2**40
 """A line's number; beyond it, it is taken for none."""
+
+MOST_LATE: Final = 1_000
+"""Attempts that a child process has ended and whose worker may have lines left."""
 
 WALL: Final = 2
 """A speaker keeps its own measure; beyond so many times the limit, all that an attempt logs is dropped."""
@@ -40,6 +43,13 @@ class Telling:
         self._announcer = announcer
         self._limits = settings.limits
         self._counters = counters
+        self._late: dict[str, tuple[Held, Shelf]] = {}
+
+    def ended_by_child(self, attempt: Held) -> None:
+        """A child process has said how its attempt ended; what it printed comes over its worker, perhaps later."""
+        self._late[attempt.job] = (attempt, self._roster.logged.get(attempt.job) or Shelf())
+        if len(self._late) > MOST_LATE:
+            del self._late[next(iter(self._late))]
 
     def progress(self, connection: Connection, message: Progress) -> None:
         """Show how far an attempt is."""
@@ -52,14 +62,12 @@ class Telling:
 
     def log(self, connection: Connection, message: Log) -> None:
         """Keep lines, and say so when they are stored."""
-        if not message.lines or not self._holds(message):
+        shelf = self._shelf(message) if message.lines else None
+        if shelf is None:
             return
         id, attempt = message.job, message.attempt
         first = message.first if 0 < message.first <= HIGHEST else 0
         voice = "child" if connection.role == "child" else ""
-        shelf = self._roster.logged.get(id)
-        if shelf is None:
-            shelf = self._roster.logged[id] = Shelf()
         drop = message.drop
         if drop is not None:
             if not 0 < drop[0] <= drop[1] < first:
@@ -78,6 +86,18 @@ class Telling:
 
         # also when nothing of it is kept: what came before it must be stored first
         self._committer.add(Chore([AppendLogs(id, kept, voice, first, drop)], stored))
+
+    def _shelf(self, message: Log) -> Shelf | None:
+        """Where the lines of an attempt are counted; None when they are of no account."""
+        late = self._late.get(message.job)
+        if late is not None and late[0] == Held(message.job, message.attempt, message.token):
+            return late[1]
+        if not self._holds(message):
+            return None
+        shelf = self._roster.logged.get(message.job)
+        if shelf is None:
+            shelf = self._roster.logged[message.job] = Shelf()
+        return shelf
 
     def _holds(self, message: Progress | Log) -> bool:
         """Whether the speaker's attempt is the one that runs; what a stale one tells is counted and dropped."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from house import House, held, spec, story
+from house import House, Peer, held, spec, story
 
-from easyjobs.protocol.messages import Ack, Assignment, Finished, Log, Logged, Outcome
+from easyjobs.protocol.messages import Ack, Assignment, Finished, Hello, Log, Logged, Outcome, Welcome
 
 
 def said(a: Assignment, first: int, *texts: str, drop: tuple[int, int] | None = None) -> Log:
@@ -111,6 +111,28 @@ async def test_a_child_has_numbers_of_its_own(house: House) -> None:
     child.say(said(a, 1, "the child"))
     await child.hear(Logged)
     assert [text for _, text in await shown(house, job.id)] == ["the worker", "the child"]
+
+
+@story
+async def test_what_a_child_printed_is_kept_also_when_its_own_word_was_faster(house: House) -> None:
+    await house.open()
+    worker = await house.worker(spec())
+    job = await house.submit()
+    a = await worker.begin()
+    child = Peer(house, frozenset(("child",)), held(a))
+    child.say(Hello(1, "child"))
+    await child.hear(Welcome)
+    worker.say(said(a, 1, "before"))
+    child.say(Finished([Outcome(a.job, 1, a.token)]))
+    await child.hear(Ack)
+    assert (await house.row(job.id)).state == "completed"
+    worker.say(said(a, 2, "what came through the pipe"))
+    worker.say(Log(a.job, 1, "another token", [(1.0, "info", "no")]))
+    assert (await worker.hear(Logged)).jobs == [(job.id, 1, 1)]
+    assert (await worker.hear(Logged)).jobs == [(job.id, 1, 2)]
+    await house.settle()
+    assert [text for _, text in await shown(house, job.id)] == ["before", "what came through the pipe"]
+    assert house.hub.roster.logged == {}
 
 
 @story
