@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
+from easyjobs.core.signature import ANYTHING, Signature
 from easyjobs.core.task import Options, TaskSpec, is_name
 from easyjobs.errors import ConfigurationError, RegistrationError
+from easyjobs.tasks.children import child_kind
 from easyjobs.tasks.conversion import Converter, converter_of
 from easyjobs.tasks.handle import Call, Caller, JobHandle
 from easyjobs.tasks.introspection import signature_of
@@ -33,6 +35,7 @@ class Task(Generic[P, R]):
         self.options = options
         where = place_of(self.function, self.name)
         _check_unique(task_options(options, where).unique, self.function, where)
+        child_kind(self.function, options, where)
         if queue is not None and not is_name(queue):
             raise RegistrationError(f"{where}: {_name_rule('queue', queue)}")
         functools.update_wrapper(self, self.function, updated=())
@@ -49,7 +52,8 @@ class Task(Generic[P, R]):
 class BoundTask(Generic[P, R]):
     """A task of a queue. Calling it makes a job and awaits its result; made by `bind`.
 
-    `function` is the function itself, `name` and `queue` say where its jobs go.
+    `function` is the function itself, `name` and `queue` say where its jobs go; `child` how it runs in a child process,
+    None where it does not.
     """
 
     def __init__(self, function: Callable[P, Any], caller: Caller | None, queue: str, name: str, options: TaskOptions):
@@ -62,6 +66,7 @@ class BoundTask(Generic[P, R]):
         self.is_coroutine = _is_coroutine_function(function)
         self._caller = caller
         self._options = task_options(options, where)
+        self.child = child_kind(function, options, where)
         self.no_retry_on = self._options.no_retry_on
         _check_unique(self._options.unique, function, where)
         functools.update_wrapper(self, function, updated=())
@@ -77,11 +82,16 @@ class BoundTask(Generic[P, R]):
         return TaskSpec(
             queue=self.queue,
             name=self.name,
-            signature=signature_of(self.function),
+            signature=self._signature(),
             options=self._options,
             doc=(inspect.getdoc(self.function) or "")[:_DOC_LIMIT] if _has_own_doc(self.function) else "",
-            kind="async" if self.is_coroutine else "thread",
+            kind=self.child or ("async" if self.is_coroutine else "thread"),
         )
+
+    def _signature(self) -> Signature:
+        signature = signature_of(self.function)
+        # a script's function stands elsewhere: the one declared for it says its parameters, or nothing
+        return ANYTHING if self.child == "script" and not signature.parameters else signature
 
     @cached_property
     def converter(self) -> Converter:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
@@ -16,6 +17,9 @@ Duration = float | timedelta
 
 _POLICIES = {"retry_once": "retry_once", "retry_always": "retry_always", "always": "retry_always", "never": "never"}
 _PRIORITY = 2**31
+_KIND = frozenset(("process", "subprocess"))  # say where a task runs: `children` judges them
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(?:([KMGT])i?)?B?\s*", re.IGNORECASE)
+_LEAST_MEMORY = 1_048_576
 _FAR = 1e12  # seconds; NaN is not below it either
 
 
@@ -28,7 +32,9 @@ class TaskOptions(TypedDict, total=False):
     `priority`: higher first. `concurrency`: jobs at once over all workers. `unique`: True, or the names of parameters;
     one job at a time with those arguments. `run_before`: tasks that run first, side by side; `run_after`: tasks that
     get the result; `on_failure`: a task that gets the failure. Each by its name, "queue:name" where it is of another
-    queue; it may be declared later, or by another worker.
+    queue; it may be declared later, or by another worker. `process`: run the function in a fresh child process;
+    `subprocess`: run `<WORKER_TASK_DIR>/<name>.py` in its place. `max_memory`: of that child with all that it starts,
+    in bytes or as "512MB".
     """
 
     retries: int | None
@@ -44,6 +50,9 @@ class TaskOptions(TypedDict, total=False):
     run_before: str | Sequence[str] | None
     run_after: str | Sequence[str] | None
     on_failure: str | None
+    process: bool
+    subprocess: bool
+    max_memory: int | str | None
 
 
 class CallOptions(TypedDict, total=False):
@@ -74,9 +83,11 @@ def task_options(given: Mapping[str, Any], where: str) -> Options:
     """
     found: dict[str, Any] = {}
     for name, value in given.items():
+        if name in _KIND:
+            continue
         judge = _TASK.get(name)
         if judge is None:
-            raise RegistrationError(f"{where}: {_unknown(name, _TASK)}")
+            raise RegistrationError(f"{where}: {_unknown(name, (*_TASK, *_KIND))}")
         try:
             found[name] = judge(value)
         except _Wrong as wrong:
@@ -107,7 +118,7 @@ def _unprocessable(name: str, message: str) -> Unprocessable:
     return Unprocessable("The options of the call are wrong.", errors=[{"loc": ["options", name], "message": message}])
 
 
-def _unknown(name: str, table: Mapping[str, Any]) -> str:
+def _unknown(name: str, table: Collection[str]) -> str:
     close = difflib.get_close_matches(name, table, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(table))}"
     return f"unknown option {name!r}; {hint}"
@@ -223,6 +234,18 @@ def _named(value: Any) -> str:
     return value
 
 
+def _memory(value: Any) -> int | None:
+    """Bytes; K, M, G and T are powers of 1024, as the tools that people look at memory with have it."""
+    if value is None:
+        return None
+    size = value if type(value) is int else -1
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value)) is not None:
+        size = int(float(match[1]) * 1024 ** (" KMGT".index((match[2] or " ").upper())))
+    if not _LEAST_MEMORY <= size < 2**62:
+        raise _Wrong('bytes (a mebibyte at least), or text such as "512MB"')
+    return size
+
+
 def _key(value: Any) -> str | None:
     if value is not None and (not isinstance(value, str) or not value):
         raise _Wrong("text")
@@ -243,6 +266,7 @@ _TASK: Mapping[str, Callable[[Any], Any]] = {
     "run_before": _tasks,
     "run_after": _tasks,
     "on_failure": _task,
+    "max_memory": _memory,
 }
 _CALL: Mapping[str, Callable[[Any], Any]] = {
     "delay": _not_negative,
