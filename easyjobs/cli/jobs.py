@@ -1,4 +1,4 @@
-"""`easyjobs jobs`: list, show, draw, cancel, retry; the logs are in a file of their own."""
+"""`easyjobs jobs`: list, show, explain, draw, cancel, retry; the logs are in a file of their own."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ Job = dict[str, Any]
 COLUMNS: Final = ("id", "queue", "task", "state", "attempt", "worker", "created", "took")
 
 FEW: Final = 3
+SHOWN: Final = 10  # ids of one reason
 
 
 @click.group("jobs")
@@ -84,6 +85,26 @@ def show_job(api: Api, id: str, logs: bool, raw: bool) -> None:
         click.echo(plain(line))
     for line in lines:
         click.echo(f"{shown_time(line['time'])} {plain(line['level'])} {plain(line['text'])}")
+
+
+@command.command("explain")
+@click.argument("id")
+@as_json
+@click.pass_obj
+def explain_job(api: Api, id: str, raw: bool) -> None:
+    """Say why a job is not running, or where it is; what matters most comes first."""
+    explanation = api.get("jobs", id, "explain")
+    if raw:
+        print_json(explanation)
+        return
+    click.echo(f"{plain(id)} is {explanation['state']}")
+    for reason in explanation["reasons"]:
+        click.echo(f"- {plain(reason['text'])}")
+        for kind in ("jobs", "workers"):
+            shown = reason[kind][:SHOWN]
+            more = len(reason[kind]) - len(shown)
+            if shown:
+                click.echo(f"  {kind}: {plain(', '.join(shown))}" + (f" and {more} more" if more else ""))
 
 
 @command.command("tree")

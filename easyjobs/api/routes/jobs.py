@@ -85,12 +85,12 @@ async def list_jobs(call: Call) -> Response:
 
 async def get_job(call: Call) -> Response:
     """Show a job, the jobs that it made, and those that it waits for."""
-    return reply(job_view(await call.hub.kin(_id(call))))
+    return reply(job_view(await call.hub.kin(job_id(call))))
 
 
 async def get_tree(call: Call) -> Response:
     """Show the whole chain that a job is part of, from its root."""
-    return reply(tree_out(await call.hub.tree(_id(call))))
+    return reply(tree_out(await call.hub.tree(job_id(call))))
 
 
 async def get_result(call: Call) -> Response:
@@ -99,7 +99,7 @@ async def get_result(call: Call) -> Response:
     Reading a result does not delete it.
     """
     query = read_query(call.request, WaitQuery)
-    job = await call.hub.wait(_id(call), query.wait)
+    job = await call.hub.wait(job_id(call), query.wait)
     return reply(result_out(job), 200 if job.state in FINAL else 202)
 
 
@@ -111,7 +111,7 @@ async def get_logs(call: Call) -> Response:
     nothing and hears nothing twice.
     """
     query = read_query(call.request, LogQuery)
-    id = _id(call)
+    id = job_id(call)
     if query.follow:
         if query.limit is not None:
             raise unprocessable(["query", "limit"], "goes with a page; a stream has no limit")
@@ -126,28 +126,29 @@ async def get_logs(call: Call) -> Response:
 
 async def get_attempts(call: Call) -> Response:
     """Show each run of a job."""
-    return reply(AttemptList([attempt_out(attempt) for attempt in await call.hub.attempts(_id(call))]))
+    return reply(AttemptList([attempt_out(attempt) for attempt in await call.hub.attempts(job_id(call))]))
 
 
 async def cancel_job(call: Call) -> Response:
     """Cancel a job: 200 when it has ended, 202 while it is being stopped. May be repeated."""
-    job = await call.hub.cancel(_id(call), call.who.by)
+    job = await call.hub.cancel(job_id(call), call.who.by)
     return reply(job_out(job), 200 if job.state in FINAL else 202)
 
 
 async def retry_job(call: Call) -> Response:
     """Run a job again that has ended: makes a new job; asked again, says which that was."""
-    job = await call.hub.retry(_id(call), call.who.by)
+    job = await call.hub.retry(job_id(call), call.who.by)
     return reply(job_out(job), 202, {"Location": call.url(f"/api/jobs/{job.id}")})
 
 
 async def delete_job(call: Call) -> Response:
     """Remove a job that does not run, with its attempts and logs."""
-    await call.hub.delete(_id(call))
+    await call.hub.delete(job_id(call))
     return Response(status_code=204)
 
 
-def _id(call: Call) -> str:
+def job_id(call: Call) -> str:
+    """The id in the path; NotFound for what cannot be one."""
     id = call.path("id")
     if not is_job_id(id):
         raise NotFound(f"No job {id[:64]!r}; an id is a UUID in lower case.")
