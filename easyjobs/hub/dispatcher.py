@@ -85,7 +85,7 @@ class Dispatcher:
         self._promised = promised
         if not jobs:
             return epochs
-        short = not self.stopped and not self.pauses and all(job.priority == jobs[0].priority for job in jobs)
+        short = not self.stopped and all(job.priority == jobs[0].priority for job in jobs)
         takers: dict[Lane, list[Live]] = {}
         waiting: set[Lane] = set()
         if not short or not any(live.free > 0 for live in self._roster.sessions.values()):
@@ -118,7 +118,7 @@ class Dispatcher:
         return epochs
 
     def _takers(self, lane: Lane) -> list[Live]:
-        if self._catalog.options(lane).concurrency is not None:
+        if self.paused(lane) or self._catalog.options(lane).concurrency is not None:
             return []  # a counter must be charged: that is the claim's
         return [
             live

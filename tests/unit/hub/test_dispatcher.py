@@ -159,17 +159,21 @@ def test_nothing_is_claimed_when_nothing_is_ready_or_nobody_is_free() -> None:
     assert hall.dispatcher.claim() is None
 
 
-@pytest.mark.parametrize("why", ["queue", "task", "worker", "stopped", "blocked", "leaving", "no voice"])
+@pytest.mark.parametrize(
+    "why", ["queue", "task", "worker", "workers", "stopped", "blocked", "barred", "leaving", "no voice"]
+)
 def test_what_is_paused_or_unable_gets_nothing(why: str) -> None:
     hall = Hall()
     live = hall.worker()
-    name = {"queue": "q", "task": "q:add", "worker": "worker s"}.get(why)
+    name = {"queue": "q", "task": "q:add", "worker": "worker s", "workers": "all"}.get(why)
     if name is not None:
         hall.dispatcher.pauses[why, name] = Pause(why, name, "me", 0.0)  # type: ignore[arg-type]
     elif why == "stopped":
         hall.dispatcher.stopped = True
     elif why == "blocked":
         live.blocked = "q:add"
+    elif why == "barred":
+        live.barred_until = 20.0
     elif why == "leaving":
         live.leaving = True
     else:
@@ -177,6 +181,16 @@ def test_what_is_paused_or_unable_gets_nothing(why: str) -> None:
     assert hall.dispatcher.shortcut([job()], 10.0) == {}
     assert hall.dispatcher.ready == {ADD.lane}
     assert hall.dispatcher.claim() is None
+
+
+def test_a_worker_that_is_paused_does_not_slow_the_others() -> None:
+    hall = Hall()
+    hall.worker("s")
+    hall.worker("t")
+    hall.dispatcher.pauses["worker", "worker s"] = Pause("worker", "worker s", "me", 0.0)
+    jobs = [job(n) for n in range(3)]
+    assert hall.dispatcher.shortcut(jobs, 10.0) == {"t": 7}
+    assert [j.session for j in jobs] == ["t", "t", None]
 
 
 def test_a_pause_of_one_leaves_the_others_alone() -> None:
@@ -188,5 +202,9 @@ def test_a_pause_of_one_leaves_the_others_alone() -> None:
     claim = hall.dispatcher.claim()
     assert claim is not None
     assert claim.offers[0].lanes == {other.lane}
+    hall.dispatcher.ready.clear()
+    jobs = [job(1), job(2, other)]
+    assert hall.dispatcher.shortcut(jobs, 10.0) == {"s": 7}
+    assert [j.state for j in jobs] == ["queued", "running"]
     assert hall.dispatcher.paused(ADD.lane)
     assert not hall.dispatcher.paused(Lane("p", "other", ""))
