@@ -88,7 +88,7 @@ class Holding:
             since, by = pause.at, pause.by
             text = f"{who} paused by {by}. To go on: easyjobs resume worker {first.row.worker_id}."
         elif code == "worker_without_slots":
-            text = f"{who} without slots: stopping, or with threads that never came back. Start another, or restart it."
+            text = f"{who} without slots: stopping, running one job alone, or with threads that never came back."
         else:
             jobs = [id for live in lives for id in live.held]
             text = f"{who} full, with {several(len(jobs), 'job')}. Wait, start more workers, or give them more slots."
