@@ -174,8 +174,8 @@ class Explainer:
 
     def _crashed(self, job: Job) -> Reason:
         text = (
-            f"{several(job.crashes, 'worker')} died with it. Its next attempt runs alone, in a child process where that "
-            f"is possible; with crash {MAX_CRASHES} within 24 hours it fails. Look at the logs of its workers."
+            f"{several(job.crashes, 'worker')} died with it. Its next attempt runs alone, in a child process where "
+            f"that is possible; with crash {MAX_CRASHES} within 24 hours it fails. Look at the logs of its workers."
         )
         return Reason("crashed", text)
 
