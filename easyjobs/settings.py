@@ -6,7 +6,7 @@ An argument wins over its variable, the variable over the default. This is the o
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -23,12 +23,20 @@ Port = Annotated[int, Meta(ge=1, le=65_535)]
 Prefix = Annotated[str, Meta(pattern=r"\A((/[A-Za-z0-9_.~-]+)*)\Z")]
 Name = Annotated[str, Meta(min_length=1, max_length=1024)]
 
+SHORT: Final = 4
+"""A secret of so few characters is no reason to take a variable of the same value for it: PORT may be 8220 too."""
+
+_PLACE: Final = ("manager_url", "manager_host", "manager_port")
+
+WITHHELD: Final = "withheld-from-child-processes"
+
 # where the variable is not EASYJOBS_ and the field's name, or where one more stands behind it
 _VARIABLES: Final[dict[str, tuple[str, ...]]] = {
     "server_secret": ("EASYJOBS_SECRET",),
     "manager_host": ("EASYJOBS_MANAGER_HOST", "MANAGER_HOST"),
     "manager_port": ("EASYJOBS_MANAGER_PORT", "MANAGER_PORT"),
     "manager_secret": ("EASYJOBS_MANAGER_SECRET", "EASYJOBS_SECRET"),
+    "worker_task_dir": ("EASYJOBS_WORKER_TASK_DIR", "WORKER_TASK_DIR"),
 }
 
 
@@ -62,7 +70,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a worker may be told. Times in seconds.
 
     `manager_url` ("ws[s]://host[:port][/prefix]") stands in place of `manager_host` and `manager_port`. `jobs_queue` is
-    one queue or several, in its variable with commas between.
+    one queue or several, in its variable with commas between. `worker_task_dir` is the folder with the files of
+    `subprocess=True`; its variable is read anew for each job.
     """
 
     manager_secret: Name | None = None
@@ -76,6 +85,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     worker_id: Name | None = None
     system_id: Name | None = None
     drain_grace: Seconds = 25.0
+    worker_task_dir: Name | None = None
 
 
 def manager_settings(environ: Mapping[str, str] | None = None, **given: Any) -> ManagerSettings:
@@ -110,6 +120,46 @@ def worker_settings(environ: Mapping[str, str] | None = None, **given: Any) -> W
     if isinstance(given.get("jobs_queue"), str):
         given["jobs_queue"] = [given["jobs_queue"]]
     return _settings(WorkerSettings, given, os.environ if environ is None else environ)
+
+
+def named_manager(prefix: str = "", environ: Mapping[str, str] | None = None) -> str | None:
+    """The URL of the manager that the environment names as of now; None where it names none. `prefix` is where its
+    routes live, if only host and port are named.
+
+    :raises ConfigurationError: what is named is no port.
+    """
+    environ = os.environ if environ is None else environ
+    if not any(environ.get(name) for field in _PLACE for name in variables(field)):
+        return None
+    settings = worker_settings(environ)
+    host = settings.manager_host
+    return settings.manager_url or f"ws://{f'[{host}]' if ':' in host else host}:{settings.manager_port}{prefix}"
+
+
+def task_dir(given: str | None = None, environ: Mapping[str, str] | None = None) -> str | None:
+    """The folder with the files of `subprocess=True` tasks as of now; None where nobody names one."""
+    environ = os.environ if environ is None else environ
+    return given or next((environ[name] for name in variables("worker_task_dir") if environ.get(name)), None)
+
+
+def surroundings_of_children(secret: str, queues: Sequence[str]) -> dict[str, str]:
+    """Our environment for a child process that runs our tasks: no variable tells it the secret, under whatever name.
+
+    A variable keeps its name, because the modules that a child loads ask for it; its value is gone. There is always one
+    for the secret, so that these modules can make their workers and tasks as they did here. `queues` stand in where a
+    command line named them.
+    """
+    environ = {
+        name: WITHHELD if _is_secret(name) or (value == secret and len(secret) > SHORT) else value
+        for name, value in os.environ.items()
+    }
+    environ.setdefault("EASYJOBS_MANAGER_SECRET", WITHHELD)
+    environ.setdefault("EASYJOBS_JOBS_QUEUE", ",".join(queues))
+    return environ
+
+
+def _is_secret(name: str) -> bool:
+    return name.startswith("EASYJOBS_") and ("SECRET" in name or "TOKEN" in name)
 
 
 def variables(field: str) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from easyjobs.errors import ArgumentsRefused, ResultRefused
-from easyjobs.executors.base import Ran, failed
 from easyjobs.executors.coroutine import Abandoned, CoroutineRun
+from easyjobs.executors.ran import Ran, failed
 from easyjobs.executors.threads import ThreadPool
 from easyjobs.protocol.messages import Limits
 from easyjobs.tasks.context import JobContext, enter, leave

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from easyjobs.executors.base import Ran
+from easyjobs.executors.ran import Ran
 
 
 class ThreadRun:

@@ -44,15 +44,33 @@ def hurry_server(seconds: float) -> None:
     By itself it waits for ever, so that one slow client keeps the whole process; it tells an application nothing before
     that. What was set with `--timeout-graceful-shutdown` stays.
     """
-    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    if isinstance(server, uvicorn.Server) and server.config.timeout_graceful_shutdown is None:
+    server = _server()
+    if server is not None and server.config.timeout_graceful_shutdown is None:
         server.config.timeout_graceful_shutdown = max(1, int(seconds))
 
 
 def server_leaves() -> bool:
     """Whether the server that runs us was told to stop. It tells an application only when all its answers are given."""
+    server = _server()
+    return server is not None and server.should_exit
+
+
+def listens_on(prefix: str) -> str | None:
+    """The URL of the manager below `prefix` in the server that runs us, for this machine; None where nothing tells."""
+    server = _server()
+    if server is None:
+        return None
+    places = [socket.getsockname() for one in getattr(server, "servers", ()) for socket in one.sockets]
+    for host, port in (place[:2] for place in places if isinstance(place, tuple)):
+        scheme = "wss" if server.config.is_ssl else "ws"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}{prefix}"
+    return None
+
+
+def _server() -> uvicorn.Server | None:
+    """The server that runs us, if it is one that we know."""
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
-    return isinstance(server, uvicorn.Server) and server.should_exit
+    return server if isinstance(server, uvicorn.Server) else None
 
 
 def quiet_refusals() -> None:

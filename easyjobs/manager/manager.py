@@ -22,15 +22,25 @@ from easyjobs.hub.pausing import ALL
 from easyjobs.hub.settings import HubSettings
 from easyjobs.ids import Ids
 from easyjobs.manager.embedded import connect
-from easyjobs.manager.hosting import hurry_server, log_in_one_line, own_base, quiet_refusals, server_leaves, take_place
+from easyjobs.manager.hosting import (
+    hurry_server,
+    listens_on,
+    log_in_one_line,
+    own_base,
+    quiet_refusals,
+    server_leaves,
+    take_place,
+)
 from easyjobs.protocol.messages import Held, Limits
-from easyjobs.settings import ManagerSettings, manager_settings
+from easyjobs.settings import ManagerSettings, manager_settings, named_manager
 from easyjobs.stores import open_store
 from easyjobs.stores.base import Retention, Store
 from easyjobs.tasks.decorator import BoundTask, Declare
 from easyjobs.tasks.handle import Call, JobHandle
 from easyjobs.tasks.options import TaskOptions
+from easyjobs.wire.address import address
 from easyjobs.wire.link import Link
+from easyjobs.workers.inside import inside
 from easyjobs.workers.startup import stop_with
 from easyjobs.workers.worker import EasyJobsWorker
 
@@ -166,6 +176,11 @@ class EasyJobsManager:
         """
         if self._hub is not None:
             return
+        if inside() is not None:
+            raise ConfigurationError(
+                "a child process loaded the module of its task, and that started a manager: start it under "
+                "`if __name__ == '__main__':`"
+            )
         try:
             hub = Hub(
                 self._given_store or open_store(self.settings.store),
@@ -316,6 +331,7 @@ class EasyJobsManager:
                 worker_id=f"manager-{self._ids.token()}",
                 drain_grace=self.settings.stop_grace,
                 connect=self._dial,
+                children_dial=self._children_dial,
                 embedded=True,
                 clock=self._clock,
                 ids=self._ids,
@@ -326,6 +342,14 @@ class EasyJobsManager:
         if self._hub is None:
             raise ConnectionLost("the manager is not running")
         return connect(self._hub, self._nursery)
+
+    def _children_dial(self) -> str:
+        """The websocket that child processes of our tasks dial: what MANAGER_HOST and MANAGER_PORT say, else where the
+        server listens; "" where neither tells.
+        """
+        prefix = self.settings.prefix
+        url = named_manager(prefix) or listens_on(prefix)
+        return address(url).url if url else ""
 
 
 def hub_settings(settings: ManagerSettings) -> HubSettings:

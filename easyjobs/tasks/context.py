@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import ContextVar, Token
 from typing import Literal, Protocol, get_args
@@ -164,11 +165,15 @@ class CaptureHandler(logging.Handler):
     One handler serves the process: `install` puts it on the root logger, the last `remove` takes it off. While it is
     there, a root logger that nobody configured (no handlers, level WARNING) lets INFO through, so that
     `log.info(...)` in a task is seen in the job's log.
+
+    `beside_output` is for a process whose output becomes lines of the job too: then nothing is taken that another
+    handler writes there, and nothing written there that is taken.
     """
 
     _installed: CaptureHandler | None = None
     _users = 0
     _raised = False
+    beside_output = False
 
     @classmethod
     def install(cls) -> None:
@@ -195,9 +200,13 @@ class CaptureHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Route one record. Never raises."""
-        self._speak_for_the_silent(record)
         job = _current.get()
         if job is None or record.name.partition(".")[0] in NOT_CAPTURED:
+            self._speak_for_the_silent(record)
+            return
+        if not self.beside_output:
+            self._speak_for_the_silent(record)
+        elif any(_is_output(handler, record) for handler in self._others(record)):
             return
         level = record.levelname.lower()
         text = text_of(lambda: self.format(record), "a log record that cannot be formatted")
@@ -208,9 +217,18 @@ class CaptureHandler(logging.Handler):
         last_resort = logging.lastResort
         if last_resort is None or record.levelno < last_resort.level:
             return
+        if not any(True for _ in self._others(record)):
+            last_resort.handle(record)
+
+    def _others(self, record: logging.LogRecord) -> Iterator[logging.Handler]:
+        """The other handlers that get a record."""
         logger: logging.Logger | None = logging.getLogger(record.name)
         while logger is not None:
-            if any(handler is not self for handler in logger.handlers):
-                return
+            yield from (handler for handler in logger.handlers if handler is not self)
             logger = logger.parent if logger.propagate else None
-        last_resort.handle(record)
+
+
+def _is_output(handler: logging.Handler, record: logging.LogRecord) -> bool:
+    """Whether a handler writes a record to the standard output or error of this process."""
+    stream = handler.stream if isinstance(handler, logging.StreamHandler) else None
+    return record.levelno >= handler.level and stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)

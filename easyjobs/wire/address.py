@@ -50,6 +50,12 @@ def address(manager_url: str) -> Address:
     return Address(f"{scheme}://{place}{parts.path.rstrip('/')}{PATH}", scheme == "wss", _is_loopback(host))
 
 
+def address_of(url: str) -> Address:
+    """The address whose `url` this is."""
+    parts = urlsplit(url)
+    return Address(url, parts.scheme == "wss", _is_loopback(parts.hostname or ""))
+
+
 def manager_address(settings: WorkerSettings) -> Address:
     """The address that the settings name: `manager_url`, else `manager_host` and `manager_port`.
 

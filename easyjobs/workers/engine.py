@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -16,6 +16,7 @@ from easyjobs.background import Nursery
 from easyjobs.clock import Clock
 from easyjobs.errors import ConnectionLost
 from easyjobs.executors.function import FunctionExecutor
+from easyjobs.executors.process import Home, ProcessExecutor
 from easyjobs.ids import Ids
 from easyjobs.protocol.messages import (
     PROTOCOL,
@@ -29,7 +30,7 @@ from easyjobs.protocol.messages import (
     Welcome,
     Withdraw,
 )
-from easyjobs.protocol.worker_side import WorkerSide
+from easyjobs.protocol.parent_side import ParentSide
 from easyjobs.settings import WorkerSettings
 from easyjobs.tasks.context import CaptureHandler
 from easyjobs.tasks.handle import Caller
@@ -41,6 +42,9 @@ from easyjobs.workers.watchdog import SyncDialler, Watchdog
 
 log = logging.getLogger("easyjobs")
 
+STORED: Final = 2.0
+"""Seconds that a child process waits for its last lines to be stored."""
+
 FLUSH: Final = 5.0
 """Seconds that the last outcomes get to be acknowledged when a worker stops."""
 
@@ -48,10 +52,13 @@ MOST_THREADS: Final = 32
 
 
 class Reach(NamedTuple):
-    """How to get to the manager. `dial_sync` is None where no second connection makes sense: inside the manager."""
+    """How to get to the manager. `dial_sync` is None where no second connection makes sense: inside the manager.
+    `address` gives the websocket that child processes dial; "" where there is none for them.
+    """
 
     dial: Dialler
     dial_sync: SyncDialler | None = None
+    address: Callable[[], str] = str
 
 
 class Engine:
@@ -70,6 +77,7 @@ class Engine:
         reach: Reach,
         *,
         name: str,
+        task_dir: str | None = None,
         embedded: bool,
         standalone: bool,
         watchdog: bool,
@@ -90,7 +98,8 @@ class Engine:
         self.nursery = Nursery("worker")
         slots = settings.max_tasks_per_worker
         self._executor = FunctionExecutor(settings.threads or min(slots, MOST_THREADS))
-        self._side = WorkerSide(self._hello(), slots)
+        self._heard = asyncio.Event()
+        self._side = ParentSide(self._hello(), slots)
         self.line = Line(
             self._side,
             reach.dial,
@@ -102,10 +111,20 @@ class Engine:
             changed=self._changed,
         )
         self.calls = Calls(self._side, self.line, caller, clock=clock, ids=ids, patience=None)
+        self._children = ProcessExecutor(
+            Home(
+                reach.address,
+                self._stored,
+                settings.manager_secret or "",
+                settings.jobs_queue,
+                task_dir=task_dir,
+            )
+        )
         self.runner = Runner(
             self._side,
             registry,
             self._executor,
+            self._children,
             slots,
             self.line.wake,
             clock=clock,
@@ -177,6 +196,7 @@ class Engine:
         await self.line.close()
         self._answer(ConnectionLost(f"worker {self.name} has ended"))
         await self._executor.close()
+        await self._children.close()
         CaptureHandler.remove()
 
     async def until_over(self) -> None:
@@ -185,7 +205,19 @@ class Engine:
             self._settled.clear()
             await self._settled.wait()
 
+    async def _stored(self, job: str) -> None:
+        """Wait until the manager has stored what a job has logged; not long, and not without a manager."""
+        try:
+            async with asyncio.timeout(STORED):
+                while self.line.up and self._side.last_lines(job):
+                    self.line.wake()
+                    self._heard.clear()
+                    await self._heard.wait()
+        except TimeoutError:
+            log.warning("worker %s: the last lines of job %s are not stored yet", self.name, job)
+
     def _deliver(self, orders: Sequence[FromManager]) -> None:
+        self._heard.set()
         for order in orders:
             if isinstance(order, Assign):
                 self.runner.begin(order.jobs)
@@ -196,7 +228,7 @@ class Engine:
             elif isinstance(order, Withdraw):
                 self.runner.withdraw(order.jobs)
             elif isinstance(order, Welcome):
-                self._executor.limits = order.limits
+                self._executor.limits = self._children.limits = order.limits
                 if order.paused:
                     log.info("worker %s is paused", self.name)
             elif isinstance(order, Toggled):

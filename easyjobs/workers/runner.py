@@ -9,18 +9,18 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Final
 
 from easyjobs.background import Nursery
 from easyjobs.clock import Clock
-from easyjobs.executors.base import Executor, Ran
+from easyjobs.executors.base import Executor
+from easyjobs.executors.process import ProcessExecutor
+from easyjobs.executors.ran import Ran
 from easyjobs.protocol.logs import shortened, speakable
 from easyjobs.protocol.messages import Assignment, Held, Outcome
-from easyjobs.protocol.worker_side import WorkerSide
-from easyjobs.tasks.context import JobContext
-from easyjobs.tasks.decorator import BoundTask
+from easyjobs.protocol.parent_side import ParentSide
 from easyjobs.tasks.registry import Registry
+from easyjobs.workers.run import Run
 
 SHUTTING_DOWN = "the worker is shutting down"
 REVIEW = 5.0
@@ -34,47 +34,8 @@ MOMENT = 0.05
 STOPPING = 2.0
 """Seconds that cancelled jobs get to end before they are handed back anyway."""
 
-
-class Run(JobContext):
-    """One attempt in hand, as its task sees it and as the runner keeps it. `_waits` counts the jobs it awaits now."""
-
-    __slots__ = ("_assignment", "_begun", "_bound", "_handed_back", "_over", "_runner", "_started", "_waits")
-
-    def __init__(self, assignment: Assignment, bound: BoundTask[Any, Any], runner: Runner) -> None:
-        super().__init__(
-            assignment.job,
-            assignment.queue,
-            assignment.task,
-            assignment.attempt,
-            assignment.max_attempts,
-            runner,
-            token=assignment.token,
-        )
-        self._assignment = assignment
-        self._bound = bound
-        self._runner = runner
-        self._begun = False
-        self._waits = 0
-        self._handed_back = False
-        self._over = False
-        self._started: asyncio.Task[None] | None = None
-
-    def parked(self) -> AbstractAsyncContextManager[None]:
-        """As `JobContext.parked`; may be nested."""
-        return _Parked(self)
-
-
-class _Parked:
-    __slots__ = ("_run",)
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-
-    async def __aenter__(self) -> None:
-        self._run._runner.park(self._run)
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._run._runner.unpark(self._run)
+KILLED: Final = 1.0
+"""Seconds that child processes which were killed get to be gone: what is handed back must not run here any more."""
 
 
 class Runner:
@@ -87,9 +48,10 @@ class Runner:
 
     def __init__(
         self,
-        side: WorkerSide,
+        side: ParentSide,
         registry: Registry,
         executor: Executor,
+        children: ProcessExecutor,
         slots: int,
         wake: Callable[[], None],
         *,
@@ -101,6 +63,7 @@ class Runner:
         self._side = side
         self._registry = registry
         self._executor = executor
+        self._children = children
         self._slots = slots
         self._wake = wake
         self._clock = clock
@@ -118,6 +81,8 @@ class Runner:
         self._parked = 0
         self._quarantined = 0
         self._reviewing: asyncio.TimerHandle | None = None
+        self._isolated = 0  # jobs in hand that are to run alone
+        self._exclusive: Run | None = None  # the one of them that does
         self._draining = False
         self._hurried = False
         self._changed = asyncio.Event()
@@ -133,7 +98,9 @@ class Runner:
                 self._hand_back(assignment, SHUTTING_DOWN if self._draining else unknown)
                 continue
             run = self._runs[assignment.job] = Run(assignment, task, self)
-            if self._active < self._slots and not self._unstarted:
+            if assignment.isolate:
+                self._isolate(run)
+            if self._active < self._slots and not self._unstarted and not self._isolated:
                 self._start(run)
             else:
                 self._unstarted.append(run)
@@ -164,17 +131,39 @@ class Runner:
         del self._runs[run._assignment.job]
         if run._started is None:
             self._unstarted.remove(run)
+            if run._alone:
+                self._mingle(run)
+
+    def _isolate(self, run: Run) -> None:
+        """The last attempt of this job took its worker with it: whatever it does, it does to itself."""
+        run._child = self._children.possible(run._bound)
+        if not run._child:
+            run._alone = True
+            self._isolated += 1
+            self._offer()
+
+    def _mingle(self, run: Run) -> None:
+        """`run` is not, or need not be, alone any more."""
+        run._alone = False
+        self._isolated -= 1
+        if self._exclusive is run:
+            self._exclusive = None
+        self._offer()
+        self._fill()
 
     # -- slots
 
     def _start(self, run: Run) -> None:
         self._active += 1
+        if run._alone:
+            self._exclusive = run
         run._started = self._nursery.spawn(self._run(run), run._assignment.task)
 
     async def _run(self, run: Run) -> None:
         run._begun = True
         assignment = run._assignment
-        ran = await self._executor.run(run._bound, assignment.args, assignment.kwargs, run, assignment.timeout)
+        executor = self._children if run._child else self._executor
+        ran = await executor.run(run._bound, assignment.args, assignment.kwargs, run, assignment.timeout)
         run._over = True
         if run._waits:
             self._parked -= 1
@@ -184,7 +173,7 @@ class Runner:
             self._active -= 1
         if self._runs.get(assignment.job) is run:
             del self._runs[assignment.job]
-            if run._handed_back and ran.end != "completed":
+            if run._handed_back and ran.end not in ("completed", "recorded"):
                 self._hand_back(assignment, SHUTTING_DOWN)
             else:
                 self._report(assignment, ran)
@@ -192,11 +181,16 @@ class Runner:
             self._withdrawn.pop(run, None)
         if ran.end != "completed" and self._stuck() != self._quarantined:
             self._review()
+        if run._alone:
+            self._mingle(run)
         if self._unstarted or self._resuming:
             self._fill()
         self._changed.set()
 
     def _report(self, assignment: Assignment, ran: Ran) -> None:
+        if ran.end == "recorded":
+            self._side.settled(assignment.job, assignment.token)
+            return
         outcome = Outcome(assignment.job, assignment.attempt, assignment.token, ran.end, ran.result)
         if ran.end == "failed":
             outcome.error = ran.error
@@ -213,13 +207,13 @@ class Runner:
 
     def _fill(self) -> None:
         """Give free slots away: first to jobs that have awaited another, then to new ones."""
-        while self._active < self._slots:
+        while self._active < self._slots and self._exclusive is None:
             if self._resuming:
                 waiting = self._resuming.popleft()
                 if not waiting.done():
                     self._active += 1
                     waiting.set_result(None)
-            elif self._unstarted:
+            elif self._unstarted and not (self._unstarted[0]._alone and self._active):
                 self._start(self._unstarted.popleft())
             else:
                 return
@@ -233,6 +227,8 @@ class Runner:
             self._active -= 1
             self._parked += 1
             self._lend_thread(run, +1)
+            if run._alone:
+                self._mingle(run)  # what it awaits may have to run here
             self._offer()
             self._fill()
 
@@ -246,7 +242,7 @@ class Runner:
         self._parked -= 1
         self._lend_thread(run, -1)
         self._offer()
-        if self._active < self._slots and not self._resuming:
+        if self._active < self._slots and not self._resuming and self._exclusive is None:
             self._active += 1
             return
         slot: asyncio.Future[None] = self._loop.create_future()
@@ -260,7 +256,7 @@ class Runner:
 
     def _lend_thread(self, run: Run, n: int) -> None:
         """A function that awaits keeps its thread, so that others need one more."""
-        if not run._bound.is_coroutine:
+        if not run._bound.is_coroutine and not run._child:
             self._extra_threads(n)
 
     def _review(self) -> None:
@@ -275,7 +271,7 @@ class Runner:
         self._review()
 
     def _offer(self) -> None:
-        slots = 0 if self._draining else max(0, self._slots - self._quarantined)
+        slots = 0 if self._draining or self._isolated else max(0, self._slots - self._quarantined)
         self._side.offer(slots, self._parked)
         self._wake()
 
@@ -297,6 +293,8 @@ class Runner:
             run.request_cancel()
         self._hurried = False
         await self._idle(STOPPING)
+        self._children.kill()
+        await self._idle(KILLED)
         for run in list(self._runs.values()):
             self._drop(run)
             self._hand_back(run._assignment, f"{SHUTTING_DOWN}; the job did not stop")

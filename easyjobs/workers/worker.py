@@ -24,6 +24,7 @@ from easyjobs.wire.dial import dial
 from easyjobs.wire.dial_sync import dial_sync
 from easyjobs.wire.line import Dialler
 from easyjobs.workers.engine import Engine, Reach
+from easyjobs.workers.inside import Inside, inside
 from easyjobs.workers.signals import stop_signals
 from easyjobs.workers.startup import Application, stop_with, worker_of
 
@@ -41,8 +42,10 @@ class EasyJobsWorker:
     :param manager_url: "ws[s]://host[:port][/prefix]", in place of `manager_host` and `manager_port`.
     :param max_tasks_per_worker: how many jobs run at once; `threads`: how many of those that are no coroutines.
     :param drain_grace: seconds that running jobs get to end when the worker stops.
-    :param connect: dials the manager, in place of the URL (a manager's own worker, a test). `embedded` says that worker
-        and manager live and die together. `clock`, `ids` and `watchdog` are for simulations.
+    :param worker_task_dir: the folder with the files of `subprocess=True` tasks.
+    :param connect: dials the manager, in place of the URL (a manager's own worker, a test); `children_dial` then gives
+        the websocket's URL for child processes, "" where they cannot know it. `embedded` says that worker and manager
+        live and die together. `clock`, `ids` and `watchdog` are for simulations.
     :raises ConfigurationError: a value will not do.
     """
 
@@ -60,7 +63,9 @@ class EasyJobsWorker:
         worker_id: str | None = None,
         system_id: str | None = None,
         drain_grace: float | None = None,
+        worker_task_dir: str | None = None,
         connect: Dialler | None = None,
+        children_dial: Callable[[], str] | None = None,
         embedded: bool = False,
         clock: Clock | None = None,
         ids: Ids | None = None,
@@ -78,8 +83,10 @@ class EasyJobsWorker:
             worker_id=worker_id,
             system_id=system_id,
             drain_grace=drain_grace,
+            worker_task_dir=worker_task_dir,
         )
-        self._reach = Reach(connect) if connect else reach(self.settings)
+        self._task_dir = worker_task_dir
+        self._reach = Reach(connect, address=children_dial or str) if connect else reach(self.settings)
         self._embedded = embedded
         self._clock = clock or SystemClock()
         self._ids = ids or Ids()
@@ -183,6 +190,11 @@ class EasyJobsWorker:
         self._start(standalone=False)
 
     def _start(self, *, standalone: bool) -> Engine:
+        if inside() is not None:
+            raise ConfigurationError(
+                "a child process loaded the module of its task, and that started a worker: start it under "
+                "`if __name__ == '__main__':`"
+            )
         if self._engine is None:
             self._engine = Engine(
                 self.settings,
@@ -190,6 +202,7 @@ class EasyJobsWorker:
                 self._queues,
                 self,
                 self._reach,
+                task_dir=self._task_dir,
                 name=self.settings.name or f"{socket.gethostname()}:{os.getpid()}",
                 embedded=self._embedded,
                 standalone=standalone,
@@ -198,7 +211,7 @@ class EasyJobsWorker:
                 ids=self._ids,
             )
             self._engine.start()
-        return self._here()
+        return self._engine
 
     async def stop(self, grace: float | None = None) -> None:
         """Take nothing more, let running jobs end within `grace` seconds (`drain_grace`), hand back the others, see
@@ -285,8 +298,10 @@ class EasyJobsWorker:
         coroutine.close()
         raise ConfigurationError("worker.wait() is for functions that run in threads; write `await` here")
 
-    def _here(self) -> Engine:
-        """The engine, when this is the process that it runs in."""
+    def _here(self) -> Engine | Inside:
+        """The engine, when this is the process that it runs in; in a child process, that one's own way."""
+        if (child := inside()) is not None:
+            return child
         if self._engine is None:
             raise ConfigurationError("the worker was not started: await worker.start() first")
         if self._engine.pid != os.getpid():
@@ -305,4 +320,5 @@ def reach(settings: WorkerSettings) -> Reach:
     return Reach(
         functools.partial(dial, where, secret=secret),
         lambda timeout: dial_sync(where, secret=secret, timeout=timeout),
+        lambda: where.url,
     )

@@ -19,7 +19,8 @@ import msgspec
 import pytest
 
 from easyjobs.errors import NoRetry, Retry
-from easyjobs.executors.base import Executor, Ran
+from easyjobs.executors.base import Executor
+from easyjobs.executors.ran import Ran
 from easyjobs.executors.coroutine import CoroutineRun
 from easyjobs.executors.function import FunctionExecutor
 from easyjobs.protocol.messages import Limits

@@ -1,0 +1,114 @@
+"""A child process as the system sees it: started in a session of its own, listened to, signalled, cleared away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from easyjobs.executors.output import Output
+from easyjobs.executors.pipe import VARIABLE
+
+CLEARING: Final = 2.0
+"""Seconds after its end that what holds its pipes open is waited for."""
+
+
+class Child:
+    """One process with all that it starts and that stays in its group. Made by `start`; `close` it when it has ended.
+
+    `pipe` is our end of the pipe between the two; `pid` also names its session and its group.
+    """
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, pipe: socket.socket, lifeline: int, outputs: list[Output]
+    ) -> None:
+        self.pid = process.pid
+        self.pipe = pipe
+        self._process = process
+        self._lifeline = lifeline
+        self._outputs = outputs
+
+    @classmethod
+    async def start(cls, command: Sequence[str], env: Mapping[str, str], say: Callable[[str, str], None]) -> Child:
+        """Start `command`; `say` gets each line of its output with its level: "info", and "warning" of its stderr.
+
+        :raises OSError: it cannot be started.
+        """
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            mine, its = socket.socketpair()
+            theirs.callback(its.close)
+            ours.callback(mine.close)
+            mine.setblocking(False)
+            life, lifeline = _pipe(theirs, ours)
+            out, its_out = _pipe(ours, theirs)
+            err, its_err = _pipe(ours, theirs)
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=its_out,
+                stderr=its_err,
+                env={**env, VARIABLE: str(its.fileno())},
+                pass_fds=(its.fileno(), life),
+                start_new_session=True,
+            )
+            _die_with_us(life, process.pid)
+            ours.pop_all()
+        outputs = [Output(out, lambda line: say("info", line)), Output(err, lambda line: say("warning", line))]
+        return cls(process, mine, lifeline, outputs)
+
+    def drain(self) -> None:
+        """Take all output that it has written until now."""
+        for output in self._outputs:
+            output.drain()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to its whole group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    async def wait(self) -> int:
+        """Its exit status when it has ended; negative: the signal that ended it."""
+        return await self._process.wait()
+
+    async def close(self, conversation: asyncio.Task[None]) -> None:
+        """It has ended: end what it left in its group, take its last output and words, and close the pipes; after two
+        seconds also where a process that left the group holds them open. `conversation` is who reads `pipe`.
+        """
+        self.signal(signal.SIGKILL)
+        try:
+            async with asyncio.timeout(CLEARING):
+                for output in self._outputs:
+                    await output.ended.wait()
+                await asyncio.wait((conversation,))
+        except TimeoutError:
+            pass
+        finally:
+            conversation.cancel()
+            for output in self._outputs:
+                output.close()
+            os.close(self._lifeline)
+
+
+def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
+    """The ends of a pipe, each of which is closed with the files of who has it."""
+    reading, writing = os.pipe()
+    reader.callback(os.close, reading)
+    writer.callback(os.close, writing)
+    return reading, writing
+
+
+def _die_with_us(lifeline: int, group: int) -> None:
+    """Have the kernel kill a group when our end of the lifeline is gone, however we end.
+
+    Elsewhere than on Linux the child notices the end of its pipe by itself, if it runs our code and lets other threads
+    run.
+    """
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, -group)
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)

@@ -1,0 +1,91 @@
+"""The output of a child process, line by line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Final
+
+READ: Final = 16_384
+LONGEST: Final = 65_536
+"""Bytes of one line that are kept; the rest of it is passed over."""
+
+MANY: Final = 200
+PAUSE: Final = 0.01
+"""After so many lines at once the loop is given to others for so many seconds; the child waits meanwhile."""
+
+MOST_DRAINED: Final = 16
+"""How many reads `drain` makes: more than a pipe holds."""
+
+
+class Output:
+    """Reads one pipe, from now until its end, and calls `take` with each line, without its end.
+
+    What is no UTF-8 is replaced. `ended` is set when the pipe has come to its end, or was closed.
+    """
+
+    def __init__(self, fd: int, take: Callable[[str], None]) -> None:
+        self._fd = fd
+        self._take = take
+        self._loop = asyncio.get_running_loop()
+        self._rest = b""
+        self._passing = False
+        self._pause: asyncio.TimerHandle | None = None
+        self.ended = asyncio.Event()
+        os.set_blocking(fd, False)
+        self._loop.add_reader(fd, self._ready)
+
+    def drain(self) -> None:
+        """Take what is in the pipe now."""
+        for _ in range(MOST_DRAINED):
+            if self.ended.is_set() or self._read() is None:
+                return
+
+    def close(self) -> None:
+        """Read no more; what has come of a last line is taken. May be called twice."""
+        if not self.ended.is_set():
+            self.ended.set()
+            self._loop.remove_reader(self._fd)
+            if self._pause is not None:
+                self._pause.cancel()
+            os.close(self._fd)
+            if self._rest:
+                self._line(self._rest)
+                self._rest = b""
+
+    def _ready(self) -> None:
+        lines = self._read()
+        if lines is not None and lines > MANY and not self.ended.is_set():
+            self._loop.remove_reader(self._fd)
+            self._pause = self._loop.call_later(PAUSE, self._again)
+
+    def _again(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._fd, self._ready)
+
+    def _read(self) -> int | None:
+        """Read once; how many lines came, None when there was nothing to read."""
+        try:
+            piece = os.read(self._fd, READ)
+        except BlockingIOError:
+            return None
+        if not piece:
+            self.close()
+            return None
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        for line in lines:
+            if self._passing:
+                self._passing = False
+            else:
+                self._line(line)
+        if len(self._rest) > LONGEST or self._passing:
+            if not self._passing:
+                self._line(self._rest[:LONGEST], " … the rest of the line is left out")
+            self._passing = True
+            self._rest = b""
+        return len(lines)
+
+    def _line(self, line: bytes, mark: str = "") -> None:
+        # NUL is the one character that no database takes as text
+        self._take(line.removesuffix(b"\r").decode("utf-8", "replace").replace("\0", "\ufffd") + mark)
