@@ -8,6 +8,8 @@ import fcntl
 import os
 import signal
 import socket
+import subprocess
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -25,7 +27,7 @@ class Child:
     """
 
     def __init__(
-        self, process: asyncio.subprocess.Process, pipe: socket.socket, lifeline: int, outputs: list[Output]
+        self, process: subprocess.Popen[bytes], pipe: socket.socket, lifeline: int, outputs: list[Output]
     ) -> None:
         self.pid = process.pid
         self.pipe = pipe
@@ -34,7 +36,7 @@ class Child:
         self._outputs = outputs
 
     @classmethod
-    async def start(cls, command: Sequence[str], env: Mapping[str, str], say: Callable[[str, str], None]) -> Child:
+    def start(cls, command: Sequence[str], env: Mapping[str, str], say: Callable[[str, str], None]) -> Child:
         """Start `command`; `say` gets each line of its output with its level: "info", and "warning" of its stderr.
 
         :raises OSError: it cannot be started.
@@ -47,9 +49,10 @@ class Child:
             life, lifeline = _pipe(theirs, ours)
             out, its_out = _pipe(ours, theirs)
             err, its_err = _pipe(ours, theirs)
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
+            # not the loop's own way: uvloop's leaves copies of the outputs open in the child, and forks more slowly
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter, and a list of arguments
+                command,
+                stdin=subprocess.DEVNULL,
                 stdout=its_out,
                 stderr=its_err,
                 env={**env, VARIABLE: str(its.fileno())},
@@ -72,8 +75,9 @@ class Child:
             os.killpg(self.pid, number)
 
     async def wait(self) -> int:
-        """Its exit status when it has ended; negative: the signal that ended it."""
-        return await self._process.wait()
+        """Its exit status when it has ended; negative: the signal that ended it. Once."""
+        await _ended(self._process)
+        return self._process.wait()
 
     async def close(self, conversation: asyncio.Task[None]) -> None:
         """It has ended: end what it left in its group, take its last output and words, and close the pipes; after two
@@ -92,6 +96,7 @@ class Child:
             for output in self._outputs:
                 output.close()
             os.close(self._lifeline)
+            self._process.poll()  # nobody waited for it where the attempt was given up
 
 
 def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
@@ -100,6 +105,35 @@ def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[i
     reader.callback(os.close, reading)
     writer.callback(os.close, writing)
     return reading, writing
+
+
+async def _ended(process: subprocess.Popen[bytes]) -> None:
+    """Wait until a process has ended: the kernel tells the loop where it can, else a thread does."""
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+
+    def end() -> None:
+        if not over.done():
+            over.set_result(None)
+
+    try:
+        watch = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):
+
+        def wait() -> None:
+            process.wait()
+            with contextlib.suppress(RuntimeError):  # the loop is closed already
+                loop.call_soon_threadsafe(end)
+
+        threading.Thread(target=wait, name="easyjobs-child", daemon=True).start()
+        await over
+        return
+    loop.add_reader(watch, end)
+    try:
+        await over
+    finally:
+        loop.remove_reader(watch)
+        os.close(watch)
 
 
 def _die_with_us(lifeline: int, group: int) -> None:

@@ -51,7 +51,11 @@ def _failed(order: Order, error: BaseException) -> Ran:
 
 def _arguments(order: Order, function: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
     args, kwargs = _decode(order.args), _decode(order.kwargs)
-    if not getattr(function, "__annotations__", None):
+    if order.anything and isinstance(kwargs.get("args"), list):
+        args += kwargs.pop("args")
+    code = getattr(function, "__code__", None)
+    by_place_only = code is None or code.co_posonlyargcount or code.co_flags & inspect.CO_VARARGS
+    if not by_place_only and not getattr(function, "__annotations__", None):
         return args, kwargs
     # loaded only where there is something to convert: a child process is young, and each import makes it older
     from easyjobs.tasks.conversion import converter_of

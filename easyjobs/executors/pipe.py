@@ -24,7 +24,8 @@ class Order(msgspec.Struct, omit_defaults=True):
 
     `function` is "module:qualname", "" for the script that runs; `main` the file to load where that module is
     `__main__`; `path` the places where modules are looked for. `address`: the manager's websocket, "" where a child
-    process cannot know it.
+    process cannot know it. `anything`: nobody said what the parameters are, so that an argument "args" is those by
+    place.
     """
 
     job: str
@@ -38,6 +39,7 @@ class Order(msgspec.Struct, omit_defaults=True):
     function: str = ""
     main: str = ""
     path: list[str] = []
+    anything: bool = False
     address: str = ""
     no_retry_on: tuple[str, ...] = ()
     result_limit: int = 1_048_576

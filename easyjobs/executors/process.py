@@ -16,6 +16,7 @@ import msgspec
 
 import easyjobs
 from easyjobs.background import Nursery
+from easyjobs.core.signature import ANYTHING
 from easyjobs.errors import ConfigurationError
 from easyjobs.executors.attempt import ChildAttempt
 from easyjobs.executors.child import Child
@@ -82,7 +83,7 @@ class ProcessExecutor:
             script = script_of(task.name, task_dir(self._home.task_dir)) if task.child == "script" else None
             attempt = ChildAttempt(context, self._grace, self._nursery, self._home.stored, script, task.no_retry_on)
             environ = surroundings_of_children(self._home.secret, self._home.queues)
-            child = await Child.start(_command(script), environ, attempt.say)
+            child = Child.start(_command(script), environ, attempt.say)
         except (ConfigurationError, OSError) as error:
             return failed(error, task.no_retry_on)
         self._attempts[attempt] = None
@@ -137,6 +138,8 @@ class ProcessExecutor:
             order.function = f"{name.module}:{name.qualname}"
             order.main = name.main and str(Path(name.main).absolute())
             order.path = sys.path.copy()
+        else:
+            order.anything = task.spec.signature is ANYTHING
         return order
 
 

@@ -1,0 +1,6 @@
+from easyjobs.workers.task import subprocess
+
+
+@subprocess
+def work():
+    return 1
