@@ -304,6 +304,13 @@ class Cluster:
 
         return until(done, f"job {job} does {what!r}", timeout)
 
+    def until_begun(self, job: str, worker: Process, attempt: int) -> int:
+        """Wait until an attempt after a crash has begun, in a child process of that worker; the child's pid."""
+        pid = self.until_effect(job, "began", attempt).pid
+        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        assert parent == worker.pid
+        return pid
+
     def gate(self) -> Path:
         """A gate that is shut: `touch` opens it."""
         return self.folder / f"gate-{next(self._numbers)}"

@@ -21,13 +21,12 @@ def test_a_worker_is_killed_in_the_middle_of_a_job(house: Cluster) -> None:
 
     victim.kill()
 
-    for id in ids:
-        assert house.until_effect(id, "began", attempt=2).pid == heir.pid
+    children = [house.until_begun(id, heir, attempt=2) for id in ids]
     gate.touch()
-    for id in ids:
+    for id, child in zip(ids, children, strict=True):
         job = house.end_of(id)
         assert job["state"] == "completed"
-        assert job["result"] == {"attempt": 2, "pid": heir.pid}
+        assert job["result"] == {"attempt": 2, "pid": child}
         assert house.ends(id) == ["crashed", "completed"]
         assert [e.what for e in house.effects(id)] == ["began", "began", "ended"]
     assert house.worker_of(victim) is None
@@ -99,7 +98,7 @@ def test_the_late_result_of_a_stopped_worker_changes_nothing(house: Cluster) -> 
     heir = house.start_worker("stopped")
 
     sleeper.send(signal.SIGSTOP)
-    assert house.until_effect(id, "began", attempt=2).pid == heir.pid
+    child = house.until_begun(id, heir, attempt=2)
     gate.touch()
     first_end = house.end_of(id)
     sleeper.send(signal.SIGCONT)
@@ -108,7 +107,7 @@ def test_the_late_result_of_a_stopped_worker_changes_nothing(house: Cluster) -> 
     (stale,) = until(lambda: [line for line in house.logs(id) if line["level"] == "stale"], "its word is refused")
     assert "attempt 1" in stale["text"]
     assert house.job(id) == first_end
-    assert first_end["result"] == {"attempt": 2, "pid": heir.pid}
+    assert first_end["result"] == {"attempt": 2, "pid": child}
     assert house.ends(id) == ["crashed", "completed"]
     # it is a worker like any other again
     house.until_connected(sleeper)
