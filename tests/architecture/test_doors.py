@@ -14,6 +14,7 @@ from source import ROOT, files, imports
 DOORS = {
     "aiosqlite": ("stores/sqlite/reads.py",),
     "click": ("cli/",),
+    "croniter": ("core/cron.py",),
     "fastapi": ("manager/",),
     "fastapi_swagger": ("api/pages.py",),
     "httpx": ("cli/http.py",),
