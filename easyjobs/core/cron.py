@@ -184,7 +184,7 @@ def _pattern(cron: str, seconds: bool) -> Pattern:
         if _SPECIAL.match(part) or _read([*"*" * i, part, *"*" * (len(text) - i - 1)], seconds) is None:
             raise RegistrationError(f"{its} mean nothing; give numbers ({values}), as *, */5, 1-4 or 1,3")
     read = _read(text, seconds)
-    if read is None or (read.nth_weekday_of_month and read.expanded[4] == ["*"]):
+    if read is None or (read.nth_weekday_of_month and "*" in read.expanded[4]):
         raise RegistrationError(f"{said}: its days of the week mix some of a month (1#2, L5) with those of each week")
     return _made(read, text if seconds else ["0", *text])
 
@@ -217,15 +217,16 @@ def _made(read: Any, text: Sequence[str]) -> Pattern:
         minutes=_numbers(minutes, range(60)),
         hours=_numbers(hours, range(24)),
         months=_numbers(months, range(1, 13)),
-        days=None if days == ["*"] or read.nearest_weekday else _numbers(days, ()),
+        days=None if "*" in days or read.nearest_weekday else _numbers(days, ()),
         nearest=min(read.nearest_weekday, default=None),
-        weekdays=None if plain == ["*"] or not plain else _numbers(plain, ()),
+        weekdays=None if "*" in plain or not plain else _numbers(plain, ()),
         nth=tuple(sorted((weekday, n) for weekday, which in named.items() for n in which)),
-        years=_numbers(more[1], range(1970, 2100)) if len(more) > 1 and more[1] != ["*"] else None,
-        repeats=any(part.startswith("*") for part in text[:3]) or ["*"] in (seconds, minutes, hours),
-        skips=text[2].startswith("*") or hours == ["*"],
+        years=_numbers(more[1], range(1970, 2100)) if len(more) > 1 and "*" not in more[1] else None,
+        repeats=any(part.startswith("*") for part in text[:3])
+        or any("*" in field for field in (seconds, minutes, hours)),
+        skips=text[2].startswith("*") or "*" in hours,
     )
 
 
 def _numbers(field: Sequence[Any], all: Sequence[int]) -> tuple[int, ...]:
-    return tuple(all) if field == ["*"] else tuple(sorted(LAST if n == "l" else n for n in field))
+    return tuple(all) if "*" in field else tuple(sorted(LAST if n == "l" else n for n in field))
