@@ -45,7 +45,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     and 403.
     """
 
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     handler: Handler
     tag: str

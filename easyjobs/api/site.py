@@ -21,11 +21,18 @@ from easyjobs.api.endpoints import routes
 from easyjobs.api.gate import Gate
 from easyjobs.api.pages import DOCS, LOGIN, login_url, page_routes
 from easyjobs.api.problems import answer, problem
-from easyjobs.api.routes import check, control, explain, jobs, submit
+from easyjobs.api.routes import check, control, explain, jobs, schedules, submit
 from easyjobs.errors import NotFound, Refused, StoreError, Unauthorized
 from easyjobs.hub.hub import Hub
 
-ENDPOINTS: Final = (*submit.ENDPOINTS, *jobs.ENDPOINTS, *control.ENDPOINTS, *check.ENDPOINTS, *explain.ENDPOINTS)
+ENDPOINTS: Final = (
+    *submit.ENDPOINTS,
+    *jobs.ENDPOINTS,
+    *schedules.ENDPOINTS,
+    *control.ENDPOINTS,
+    *check.ENDPOINTS,
+    *explain.ENDPOINTS,
+)
 HEALTH: Final = frozenset(("/health/live", "/health/ready"))
 OPENAPI: Final = "/openapi.json"
 SOCKET: Final = "/ws/jobs"

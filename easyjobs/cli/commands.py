@@ -11,7 +11,7 @@ from easyjobs import __version__
 from easyjobs.cli.text import plain
 from easyjobs.errors import EasyJobsError
 
-COMMANDS: Final = ("manager", "worker", "jobs", "check", "workers", "pause", "resume", "alerts")
+COMMANDS: Final = ("manager", "worker", "jobs", "schedules", "check", "workers", "pause", "resume", "alerts")
 
 
 class _Commands(click.Group):

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from easyjobs.background import Nursery
 from easyjobs.clock import Clock, SystemClock
-from easyjobs.core.events import NeverStarted
 from easyjobs.core.job import Attempt, Job, LogLine
 from easyjobs.core.states import FINAL, WAITING
 from easyjobs.hub.alerts import Alerts
@@ -22,7 +21,6 @@ from easyjobs.hub.control import Control, Submitted
 from easyjobs.hub.delivery import Delivery
 from easyjobs.hub.desk import Desk
 from easyjobs.hub.dispatcher import Dispatcher
-from easyjobs.hub.entries import Word
 from easyjobs.hub.explain import Explainer
 from easyjobs.hub.fitting import Fitting
 from easyjobs.hub.following import Following
@@ -33,7 +31,8 @@ from easyjobs.hub.queries import Queries, QueueView, Stats, TaskView, WorkerView
 from easyjobs.hub.reception import Reception
 from easyjobs.hub.recovery import Recovery
 from easyjobs.hub.requests import Requests
-from easyjobs.hub.roster import Live, Roster
+from easyjobs.hub.roster import Roster
+from easyjobs.hub.scheduling import Scheduling
 from easyjobs.hub.services.breaker import Breaker
 from easyjobs.hub.services.periodic import Periodic
 from easyjobs.hub.services.planner import Planner
@@ -45,6 +44,7 @@ from easyjobs.hub.services.sweeper import Sweeper
 from easyjobs.hub.services.watch import Watch
 from easyjobs.hub.settings import HubSettings
 from easyjobs.hub.submission import Admission
+from easyjobs.hub.takeover import take_over
 from easyjobs.hub.telling import Telling
 from easyjobs.ids import Ids
 from easyjobs.protocol.messages import Drain, Held, Submission
@@ -95,6 +95,19 @@ class Hub:
         self.kinship = Kinship(store)
         self.explainer = Explainer(store, self.roster, self.catalog, self.dispatcher, self._trouble, self.settings)
         self.control = Control(store, self.admission, self.committer, self.queries)
+        self.scheduling = Scheduling(
+            store,
+            self.catalog,
+            self.admission,
+            self.committer,
+            self.control,
+            self.dispatcher,
+            self.announcer,
+            self.alerts,
+            self._ids,
+            self.settings,
+        )
+        self.schedules = self.scheduling.schedules
         self.pausing = Pausing(store, self.committer, self.dispatcher, self.roster, self.catalog)
         self.rescuer = Rescuer(self.roster, self.committer, self.settings)
         reception = Reception(
@@ -109,6 +122,7 @@ class Hub:
             self.settings,
             self._instance,
         )
+        reception.registered = self.scheduling.registered
         requests = Requests(store, self.admission, self.committer, self.announcer, self._nursery)
         telling = Telling(self.roster, self.committer, self.announcer, self.settings, self.counters)
         breaker = Breaker(self.roster, self.alerts, self.committer.poke)
@@ -193,6 +207,7 @@ class Hub:
             self._break,
             self._watch,
             *self._others,
+            *self.scheduling.services,
         ):
             self._nursery.spawn(service.run(), "service")
         self._state = "running"
@@ -203,37 +218,11 @@ class Hub:
         counts = await self.store.counts()
         self.announcer.load(counts)
         self.catalog.awaited.update((count.queue, count.task) for count in counts if count.state == WAITING)
-        self.dispatcher.pauses.update({(p.kind, p.name): p for p in await self.store.pauses() if p.kind != "schedule"})
+        pauses = await self.store.pauses()
+        self.dispatcher.pauses.update({(p.kind, p.name): p for p in pauses if p.kind != "schedule"})
+        await self.scheduling.load(pauses)
         self.dispatcher.ready.update(await self.store.lanes())
-        await self._take_up()
-
-    async def _take_up(self) -> None:
-        """Sessions and running jobs as an earlier manager left them: everyone gets a lease and the grace to come back.
-
-        Workers that were embedded in that manager's process died with it.
-        """
-        now = self.store.now()
-        until = now + self.settings.lease + self.settings.grace
-        for row in await self.store.sessions():
-            live = Live(row, [], now, self.settings.lease)
-            live.lease_until = until
-            self.roster.add(live)
-        running = await self.store.running()
-        for job in running:
-            live_of_job = self.roster.hand_out(job, now)
-            if live_of_job is None:
-                self.committer.add(Word(job.id, NeverStarted(job.attempt, job.token or "")))
-                continue
-            if job.timeout is not None:
-                self.delivery.expect_end(job, now)
-            if job.cancel is not None:
-                self.delivery.expect_stop(job, now)
-        for live in self.roster.holders():
-            live.unconfirmed.clear()
-            if live.row.embedded is not None:
-                self.rescuer.lose(live, now, "the manager that it was embedded in ended")
-        if running:
-            log.info("%d jobs were running when the last manager ended", len(running))
+        await take_over(self.store, self.roster, self.committer, self.delivery, self.rescuer, self.settings)
 
     async def stop(self, grace: float = 25.0) -> None:
         """Give out nothing more, tell the workers, commit what has arrived, close. Takes at most `grace` seconds.

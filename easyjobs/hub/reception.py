@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import msgspec
 
 from easyjobs.core.chain import TaskName, check
@@ -18,6 +20,7 @@ from easyjobs.hub.dispatcher import Dispatcher
 from easyjobs.hub.entries import Chore, Word
 from easyjobs.hub.outlets import Outlets
 from easyjobs.hub.roster import Live, Roster
+from easyjobs.hub.schedules import judge_declared
 from easyjobs.hub.services.rescuer import Rescuer
 from easyjobs.hub.settings import HubSettings
 from easyjobs.ids import Ids
@@ -55,6 +58,7 @@ class Reception:
         self._ids = ids
         self._settings = settings
         self._instance = instance
+        self.registered: Callable[[Iterable[TaskSpec]], None] = lambda specs: None
 
     async def welcome(self, connection: Connection, hello: Hello) -> Live | None:
         """Give a worker its session and tell it what to do with each attempt that it holds.
@@ -118,11 +122,15 @@ class Reception:
             for name in (spec.queue, spec.name):
                 if not is_name(name):
                     raise ProtocolError(f"{name[:40]!r} cannot name a queue or task", BROKEN)
+            known = self._catalog.by_lane(spec.lane)
+            if spec.schedule is not None and (known is None or known.spec != spec):
+                judge_declared(spec, spec.schedule, self._settings.limits.depth)
         self._judge_chains(worker_id, tasks)
         now = self._store.now()
         news: list[Write] = [PutTask(spec, now) for spec in tasks if self._catalog.add(spec, now, since)]
         if news:
             self._committer.add(Chore(news))
+        self.registered(self._catalog.find(spec.queue, spec.name).spec for spec in tasks)
 
     def _judge_chains(self, worker_id: str, tasks: list[TaskSpec]) -> None:
         """Refuse chains that cannot be, over all that is offered now: what nobody offers any more stands in no way."""

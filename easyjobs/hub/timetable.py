@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable
 
 from easyjobs.core.schedule import Schedule
 from easyjobs.errors import NotFound
+from easyjobs.hub.alerts import Alerts
 from easyjobs.stores.base import Pause
 
+ALERT = "schedule"
 FORGOTTEN = 1000  # places in the heap that are out of date and may lie about
 
 
@@ -28,9 +30,12 @@ class Planned:
 
 
 class Timetable:
-    """Holds each schedule as it was committed last; whoever commits another row puts it here."""
+    """Holds each schedule as it was committed last; whoever commits another row puts it here. What goes wrong with one
+    is among the `alerts`.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, alerts: Alerts) -> None:
+        self._alerts = alerts
         self.rows: dict[str, Planned] = {}
         self.pauses: dict[str, Pause] = {}
         self._heap: list[tuple[float, str]] = []
@@ -69,6 +74,15 @@ class Timetable:
         """It was removed. May be called twice."""
         self.rows.pop(id, None)
         self.pauses.pop(id, None)
+        self._alerts.close(ALERT, id)
+
+    def note(self, planned: Planned, error: str | None) -> None:
+        """Why its last tick made no job; None: it made one."""
+        if error is not None:
+            self._alerts.open(ALERT, planned.row.id, f"its last tick made no job: {error}")
+        elif planned.error is not None:
+            self._alerts.close(ALERT, planned.row.id)
+        planned.error = error
 
     def refresh(self, ids: Iterable[str], rows: Iterable[Schedule]) -> None:
         """These `ids` were found to be out of date; `rows` is what the store holds now. One that was dropped meanwhile
@@ -93,7 +107,7 @@ class Timetable:
         self.changed(at)
 
     def due(self, now: float, limit: int) -> list[Planned]:
-        """Take out up to `limit` schedules whose time has come, earliest first; each is to be put or looked at again."""
+        """Take out up to `limit` schedules whose time has come, earliest first; put or look at each again."""
         found: list[Planned] = []
         while len(found) < limit:
             at = self.next_look()

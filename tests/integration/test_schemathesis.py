@@ -42,7 +42,10 @@ class Aim:
     def __init__(self, where: str) -> None:
         jobs = [{"queue": "play", "task": task} for task in ("talk", "boom", "patient") for _ in range(200)]
         made = httpx.post(f"{where}/api/jobs", headers=BEARER, json=jobs).json()["items"]
-        self._ids = itertools.cycle([job["id"] for job in made])
+        self._ids = {"id": itertools.cycle([job["id"] for job in made])}
+        yearly = {"queue": "play", "task": "talk", "cron": "0 0 1 1 *"}
+        made = [httpx.post(f"{where}/api/schedules", headers=BEARER, json=yearly).json() for _ in range(20)]
+        self._ids["schedule"] = itertools.cycle([schedule["id"] for schedule in made])
         workers = httpx.get(f"{where}/api/workers", headers=BEARER).json()["items"]
         self._names = {"queue": "play", "task": "add", "worker": workers[0]["id"]}
         self._turns = itertools.count()
@@ -51,7 +54,7 @@ class Aim:
         """The same request, aimed, and without waiting a minute for its answer."""
         if next(self._turns) % 3:
             for name in case.path_parameters or {}:
-                case.path_parameters[name] = next(self._ids) if name == "id" else self._names[name]
+                case.path_parameters[name] = next(self._ids[name]) if name in self._ids else self._names[name]
         if isinstance(case.query, dict) and isinstance(case.query.get("wait"), int | float):
             case.query["wait"] = min(case.query["wait"], 0.02)
         return case

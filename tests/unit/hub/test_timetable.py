@@ -7,6 +7,7 @@ import pytest
 from easyjobs.core.schedule import Rule, Schedule
 from easyjobs.errors import NotFound
 from easyjobs.hub import timetable as module
+from easyjobs.hub.alerts import Alerts
 from easyjobs.hub.timetable import Timetable
 from easyjobs.stores.base import Pause
 
@@ -20,7 +21,7 @@ def due(table: Timetable, now: float, limit: int = 10) -> list[str]:
 
 
 def test_the_earliest_comes_first_and_each_once() -> None:
-    table = Timetable()
+    table = Timetable(Alerts(lambda: 0.0))
     table.load([row("b", 20.0), row("a", 10.0), row("never", None), row("later", 99.0)], [])
     assert table.next_look() == 10.0
     assert due(table, 9.9) == []
@@ -31,7 +32,7 @@ def test_the_earliest_comes_first_and_each_once() -> None:
 
 
 def test_a_newer_row_replaces_the_older_and_never_the_other_way_round() -> None:
-    table = Timetable()
+    table = Timetable(Alerts(lambda: 0.0))
     table.put(row("a", 10.0, 3))
     table.put(row("a", 30.0, 4))
     table.put(row("a", 20.0, 3))
@@ -40,7 +41,7 @@ def test_a_newer_row_replaces_the_older_and_never_the_other_way_round() -> None:
 
 
 def test_a_tick_is_held_until_the_schedule_moves_on() -> None:
-    table = Timetable()
+    table = Timetable(Alerts(lambda: 0.0))
     table.put(row("a", 10.0))
     table.find("a").held = True
     table.put(row("a", 10.0, 2))
@@ -50,7 +51,7 @@ def test_a_tick_is_held_until_the_schedule_moves_on() -> None:
 
 
 def test_whoever_sleeps_is_told_when_to_look() -> None:
-    table = Timetable()
+    table = Timetable(Alerts(lambda: 0.0))
     told: list[float] = []
     table.changed = told.append
     table.put(row("a", 10.0))
@@ -60,7 +61,7 @@ def test_whoever_sleeps_is_told_when_to_look() -> None:
 
 
 def test_what_was_removed_is_not_looked_at_and_not_found() -> None:
-    table = Timetable()
+    table = Timetable(Alerts(lambda: 0.0))
     table.load([row("a", 10.0)], [Pause("schedule", "a", "me", 1.0), Pause("queue", "q", "me", 1.0)])
     assert list(table.pauses) == ["a"]
     table.drop("a")
@@ -71,7 +72,7 @@ def test_what_was_removed_is_not_looked_at_and_not_found() -> None:
 
 
 def test_rows_that_were_out_of_date_are_read_again() -> None:
-    table = Timetable()
+    table = Timetable(Alerts(lambda: 0.0))
     table.load([row("a", 10.0), row("gone", 10.0)], [])
     table.refresh(["a", "gone", "dropped meanwhile"], [row("a", 40.0, 7), row("dropped meanwhile", 10.0)])
     assert {id: planned.row.version for id, planned in table.rows.items()} == {"a": 7}
@@ -80,7 +81,7 @@ def test_rows_that_were_out_of_date_are_read_again() -> None:
 
 def test_places_that_are_out_of_date_are_swept_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FORGOTTEN", 10)
-    table = Timetable()
+    table = Timetable(Alerts(lambda: 0.0))
     table.put(row("never", None))
     for n in range(100):
         table.put(row("a", 1000.0 - n, n + 1))

@@ -1,0 +1,47 @@
+"""What a manager does with the sessions and running jobs that an earlier one left in the store."""
+
+from __future__ import annotations
+
+import logging
+
+from easyjobs.core.events import NeverStarted
+from easyjobs.hub.committer import Committer
+from easyjobs.hub.delivery import Delivery
+from easyjobs.hub.entries import Word
+from easyjobs.hub.roster import Live, Roster
+from easyjobs.hub.services.rescuer import Rescuer
+from easyjobs.hub.settings import HubSettings
+from easyjobs.stores.base import Store
+
+log = logging.getLogger("easyjobs.hub")
+
+
+async def take_over(
+    store: Store, roster: Roster, committer: Committer, delivery: Delivery, rescuer: Rescuer, settings: HubSettings
+) -> None:
+    """Sessions and running jobs as an earlier manager left them: everyone gets a lease and the grace to come back.
+
+    Workers that were embedded in that manager's process died with it. Once, before anything else moves a job.
+    """
+    now = store.now()
+    until = now + settings.lease + settings.grace
+    for row in await store.sessions():
+        live = Live(row, [], now, settings.lease)
+        live.lease_until = until
+        roster.add(live)
+    running = await store.running()
+    for job in running:
+        live_of_job = roster.hand_out(job, now)
+        if live_of_job is None:
+            committer.add(Word(job.id, NeverStarted(job.attempt, job.token or "")))
+            continue
+        if job.timeout is not None:
+            delivery.expect_end(job, now)
+        if job.cancel is not None:
+            delivery.expect_stop(job, now)
+    for live in roster.holders():
+        live.unconfirmed.clear()
+        if live.row.embedded is not None:
+            rescuer.lose(live, now, "the manager that it was embedded in ended")
+    if running:
+        log.info("%d jobs were running when the last manager ended", len(running))
