@@ -206,7 +206,8 @@ def _nothing() -> None:
 
 def _called(task: BoundTask[Any, Any], args: msgspec.Raw | bytes, kwargs: msgspec.Raw | bytes) -> Any:
     """Call the function with arguments as its annotations say."""
-    by_place, by_name = task.converter.arguments(_decode(args), _decode(kwargs))
+    as_written = task.default_args is not None and task.as_written(args, kwargs)
+    by_place, by_name = task.converter.arguments(_decode(args), _decode(kwargs), as_written=as_written)
     value = task.function(*by_place, **by_name)
     if not task.is_coroutine and inspect.iscoroutine(value):
         value.close()

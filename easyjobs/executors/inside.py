@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -26,6 +25,8 @@ def attempt(order: Order, find: Callable[[], Callable[..., Any]]) -> Ran:
         function = find()
         value = _called(function, *_arguments(order, function))
         if inspect.iscoroutine(value):
+            import asyncio  # here, as all that only some children need: each import makes every child slower
+
             return asyncio.run(_awaited(order, value))
         return _completed(order, value)
     except BaseException as error:  # noqa: BLE001 - the boundary: whatever user code raises is an outcome
@@ -57,7 +58,6 @@ def _arguments(order: Order, function: Callable[..., Any]) -> tuple[list[Any], d
     by_place_only = code is None or code.co_posonlyargcount or code.co_flags & inspect.CO_VARARGS
     if not by_place_only and not getattr(function, "__annotations__", None):
         return args, kwargs
-    # loaded only where there is something to convert: a child process is young, and each import makes it older
     from easyjobs.tasks.conversion import converter_of
 
     return converter_of(function).arguments(args, kwargs)

@@ -40,7 +40,7 @@ from easyjobs.tasks.handle import Call, JobHandle
 from easyjobs.tasks.options import TaskOptions
 from easyjobs.wire.address import address
 from easyjobs.wire.link import Link
-from easyjobs.workers.inside import inside
+from easyjobs.workers.calls_of_child import inside
 from easyjobs.workers.startup import stop_with
 from easyjobs.workers.worker import EasyJobsWorker
 

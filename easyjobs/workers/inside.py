@@ -1,20 +1,12 @@
-"""What a task finds in a child process: its context, and a way to make jobs."""
+"""What a task finds in a child process: its context. Loaded by every child, so it loads little itself."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Awaitable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, TypeVar
 
-from easyjobs.errors import ConfigurationError
 from easyjobs.executors.pipe import Order
 from easyjobs.tasks.context import JobContext
-from easyjobs.tasks.handle import Call, JobHandle
 from easyjobs.workers.channel import Channel
-
-R = TypeVar("R")
 
 
 class ChildContext(JobContext):
@@ -40,90 +32,23 @@ class _Parked:
         self._number = self._channel.park()
 
     async def __aexit__(self, *error: object) -> None:
+        import asyncio  # who awaits has it
+
         loop = asyncio.get_running_loop()
-        back = loop.create_future()
-
-        def resumed() -> None:
-            if not back.done():
-                back.set_result(None)
-
-        self._channel.resume(self._number, lambda: loop.call_soon_threadsafe(resumed))
-        await back
+        back = asyncio.Event()
+        self._channel.resume(self._number, lambda: loop.call_soon_threadsafe(back.set))
+        await back.wait()
 
 
-class Inside:
-    """The way of a child process to the manager, as a `Caller`: a thread with a loop, made when it is first needed."""
-
-    def __init__(self, order: Order) -> None:
-        self._order = order
-        self._making = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._calls: Any = None
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that the connection lives on."""
-        return self._open()
-
-    @property
-    def calls(self) -> Inside:
-        """Who makes jobs here."""
-        return self
-
-    async def submit(self, calls: Sequence[Call], *, together: bool = False) -> list[JobHandle[Any]]:
-        """As `Caller.submit`."""
-        self._open()
-        return await self._there(self._calls.submit(calls, together=together))
-
-    async def result(self, id: str, timeout: float | None = None) -> Any:
-        """As `Caller.result`."""
-        self._open()
-        return await self._there(self._calls.result(id, timeout))
-
-    async def cancel(self, id: str) -> None:
-        """As `Caller.cancel`."""
-        self._open()
-        await self._there(self._calls.cancel(id))
-
-    async def toggle(self, pause: bool) -> None:
-        """As a worker does; not from here."""
-        raise ConfigurationError("a child process cannot pause its worker")
-
-    async def _there(self, what: Awaitable[R]) -> R:
-        """Await something on the connection's loop, from whichever loop this is."""
-        loop = self._open()
-        if asyncio.get_running_loop() is loop:
-            return await what
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_awaited(what), loop))
-
-    def _open(self) -> asyncio.AbstractEventLoop:
-        with self._making:
-            if self._loop is None:
-                if not self._order.address:
-                    raise ConfigurationError(
-                        "this child process knows no way to its manager, so it can make no jobs: set MANAGER_HOST and "
-                        "MANAGER_PORT for the worker"
-                    )
-                # most tasks make no jobs, and should not wait for what only this needs
-                from easyjobs.workers.calls_of_child import connect
-
-                self._loop, self._calls = connect(self._order, self)
-            return self._loop
-
-
-async def _awaited(what: Awaitable[R]) -> R:
-    return await what
-
-
-_inside: Inside | None = None
+_order: Order | None = None
 
 
 def enter_child(order: Order) -> None:
     """This process is the child that got `order`."""
-    global _inside
-    _inside = Inside(order)
+    global _order
+    _order = order
 
 
-def inside() -> Inside | None:
-    """The way to the manager where this process is a child; None where it is none."""
-    return _inside
+def ordered() -> Order | None:
+    """What this process was started for, where it is a child; None where it is none."""
+    return _order

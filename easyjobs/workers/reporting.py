@@ -13,19 +13,22 @@ from easyjobs.wire.address import Address
 from easyjobs.wire.closed import LinkClosed
 from easyjobs.wire.dial_sync import SyncLink, dial_attempt
 
-PATIENCE: Final = 5.0
-"""Seconds that the manager has to acknowledge an outcome before it is handed to the worker."""
+REACH: Final = 2.0
+"""Seconds that the manager may take to be reached before the outcome is handed to the worker, which keeps it."""
+
+ANSWER: Final = 5.0
+"""Seconds that it may take to acknowledge the outcome, once it is reached."""
 
 AGAIN: Final = 0.2
 """Seconds between two tries to reach it."""
 
 
-def report(where: Address, outcome: Outcome, clock: Clock, patience: float = PATIENCE) -> bool:
+def report(where: Address, outcome: Outcome, clock: Clock, reach: float = REACH, answer: float = ANSWER) -> bool:
     """Tell the manager an outcome; whether it was acknowledged. May be called again.
 
     False also where it is not sure: the worker then reports the same, and the manager takes it once.
     """
-    until = clock.monotonic() + patience
+    until = clock.monotonic() + reach
     pause = threading.Event()
     while (left := until - clock.monotonic()) > 0:
         try:
@@ -36,7 +39,7 @@ def report(where: Address, outcome: Outcome, clock: Clock, patience: float = PAT
             pause.wait(AGAIN)
             continue
         try:
-            return _acknowledged(link, outcome, clock, until)
+            return _acknowledged(link, outcome, clock, clock.monotonic() + answer)
         except ProtocolError:
             return False
         except LinkClosed:

@@ -23,8 +23,8 @@ from easyjobs.wire.address import manager_address
 from easyjobs.wire.dial import dial
 from easyjobs.wire.dial_sync import dial_sync
 from easyjobs.wire.line import Dialler
+from easyjobs.workers.calls_of_child import Inside, inside
 from easyjobs.workers.engine import Engine, Reach
-from easyjobs.workers.inside import Inside, inside
 from easyjobs.workers.signals import stop_signals
 from easyjobs.workers.startup import Application, stop_with, worker_of
 

@@ -332,3 +332,21 @@ def test_a_program_that_would_start_again_in_its_children_says_so(house: Cluster
     job = run(house, "where", {"n": 1}, "again")
     assert job["error"]["type"] == "ConfigurationError"
     assert "__name__ == '__main__'" in job["error"]["message"]
+
+
+# -- of a manager
+
+
+@pytest.mark.parametrize("named", ["by nobody", "by its variables", "wrongly"])
+def test_a_managers_own_tasks_run_in_child_processes(named: str, make: Make, scripts: Path) -> None:
+    cluster = make(EASYJOBS_WORKER_TASK_DIR=str(scripts))
+    places = {"by nobody": "", "by its variables": str(cluster.port), "wrongly": "1"}
+    cluster.settings["NAMED"] = places[named]
+    manager = cluster.start_manager("children_of_manager:app")
+    assert run(cluster, "where", {"n": 1}, "DEFAULT")["result"] == [1, manager.pid]
+    assert run(cluster, "adds", {"a": 1, "b": 2}, "DEFAULT")["result"] == {"sum": 3}
+    if named != "wrongly":
+        assert run(cluster, "asks", {"n": 2}, "DEFAULT")["result"] == 5
+    # whoever reports it, over its own connection or through its worker: it is reported once
+    accepted = manager.said().count('"WebSocket /ws/jobs" [accepted]')
+    assert accepted == (0 if named == "wrongly" else 4)
