@@ -14,7 +14,7 @@ from easyjobs.hub.schedules import ScheduleView
 Moment = Annotated[Time, Meta(description="RFC 3339, with its offset.")]
 Cron = Annotated[
     str,
-    Meta(min_length=1, max_length=256, description="Minute, hour, day of month, month, day of week: `0 7 * * *`."),
+    Meta(min_length=1, max_length=512, description="Minute, hour, day of month, month, day of week: `0 7 * * *`."),
 ]
 Zone = Annotated[str, Meta(min_length=1, max_length=64, description="A name of the time zone database.")]
 Seconds = Annotated[bool, Meta(description="Whether `cron` begins with a field for seconds.")]

@@ -72,10 +72,7 @@ class Schedules:
     def page(
         self, queue: str | None = None, task: str | None = None, after: int = 0, limit: int = 50
     ) -> tuple[list[ScheduleView], int | None]:
-        """Up to `limit` schedules by queue, task and id, without the first `after`; the next `after` if there are more.
-
-        To say when one fires next takes some tenths of a millisecond each.
-        """
+        """Up to `limit` schedules by queue, task and id, without the first `after`; the next `after`, if any."""
         found = [
             planned
             for planned in self._timetable.rows.values()
@@ -254,10 +251,13 @@ def admitted(row: Schedule, admission: Admission, ids: Ids, now: float, delay: f
 
 
 def _check(rule: Rule) -> None:
+    field = "timezone"
     try:
+        cron.zone_of(rule.timezone)
+        field = "cron"
         cron.check(rule)
     except RegistrationError as error:
-        raise _refuse("cron", str(error)) from None
+        raise _refuse(field, str(error)) from None
 
 
 def _refuse(field: str, message: str) -> Unprocessable:

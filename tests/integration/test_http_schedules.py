@@ -86,7 +86,7 @@ async def test_a_schedule_is_made_shown_and_removed() -> None:
         ({"cron": "0 25 * * *"}, 422, ["cron"]),
         ({"cron": "0 0 30 2 *"}, 422, ["cron"]),
         ({"cron": "* " * 500}, 422, ["cron"]),
-        ({"timezone": "Europe/Atlantis"}, 422, ["cron"]),
+        ({"timezone": "Europe/Atlantis"}, 422, ["timezone"]),
         ({"misfire": "some"}, 422, ["misfire"]),
         ({"overlap": "maybe"}, 422, ["overlap"]),
         ({"jitter": -1}, 422, ["jitter"]),

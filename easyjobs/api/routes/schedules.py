@@ -23,7 +23,7 @@ from easyjobs.api.schedule_shapes import (
 from easyjobs.api.shapes import JobOut, PauseOut, job_out
 from easyjobs.core.task import DefaultArgs
 
-MOST: Final = 200  # of a page: the fire times of each take a while to work out
+MOST: Final = 200  # of a page: the next times of each are worked out for it
 
 
 class ScheduleFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

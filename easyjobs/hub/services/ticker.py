@@ -27,7 +27,7 @@ from easyjobs.ids import Ids
 from easyjobs.stores.base import Store
 
 PAGE = 500
-SLICE = 20  # ticks that are worked out before others may run: each takes some tenths of a millisecond
+SLICE = 50  # ticks that are worked out before others may run
 AGAIN = 1.0  # seconds until a tick that the store did not take is tried again
 LOOK = 5.0  # seconds between looks at a job that holds a tick, should its end not be announced
 

@@ -42,7 +42,7 @@ async def test_a_schedule_is_made_and_shown_with_its_next_five_times(house: Hous
         ("q", "none", Rule("* * * * *"), DefaultArgs(), NotFound, None),
         ("q", "add", Rule("* * * * *"), DefaultArgs("[]", '{"x":1}'), ArgumentsRefused, ["kwargs", "x"]),
         ("q", "add", Rule("* * * *"), DefaultArgs(), Unprocessable, ["cron"]),
-        ("q", "add", Rule("* * * * *", timezone="Mars/Olympus"), DefaultArgs(), Unprocessable, ["cron"]),
+        ("q", "add", Rule("* * * * *", timezone="Mars/Olympus"), DefaultArgs(), Unprocessable, ["timezone"]),
         ("q", "add", Rule("* * * * *", end_at=EPOCH + 10), DefaultArgs(), Unprocessable, ["end_at"]),
     ],
 )
