@@ -175,7 +175,7 @@ def _pattern(cron: str, seconds: bool) -> Pattern:
         six = "; with a field for seconds before them, set seconds=True" if len(text) == 6 and not seconds else ""
         wanted = "6 fields: second, " if seconds else "5 fields: "
         raise RegistrationError(
-            f"{said} has {len(text)} fields; it needs {wanted}minute, hour, day of month, month, day of week{six}"
+            f"{said} needs {wanted}minute, hour, day of month, month, day of week; it has {len(text)}{six}"
         )
     names = _FIELDS if seconds else _FIELDS[1:]
     for i, (part, (name, size, values)) in enumerate(zip(text, names, strict=False)):

@@ -21,36 +21,42 @@ class Converter:
     """Converts the arguments of one function's calls. Made by `converter_of`.
 
     Types that JSON has (and those that no annotation names) are passed as they are, unseen: they were judged at the
-    door. Where no parameter needs more than that, a conversion costs nothing.
+    door. Where no parameter needs more than that, a conversion costs nothing. With `all` nothing is unseen.
     """
 
-    def __init__(self, declared: list[Declared]) -> None:
+    def __init__(self, declared: list[Declared], *, all: bool = False) -> None:
         self._places = [p for p in declared if p.kind in ("positional", "either")]
         self._rest = next((p.name for p in declared if p.kind == "args"), None)
         self._movable = {p.name for p in declared if p.kind in ("positional", "args")}
-        converts = {p.name: _convert(p.shape) for p in declared}
+        converts = {p.name: _convert(p.shape, all) for p in declared}
         self._by_name = {name: convert for name, convert in converts.items() if convert is not None}
         more = next((p.name for p in declared if p.kind == "kwargs"), None)
         self._more = self._by_name.pop(more, None) if more is not None else None
         self._known = {p.name for p in declared if p.kind != "kwargs"}
         self._idle = not self._by_name and self._more is None and not self._movable
 
-    def arguments(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    def arguments(
+        self, args: list[Any], kwargs: dict[str, Any], *, as_written: bool = False
+    ) -> tuple[list[Any], dict[str, Any]]:
         """The call as Python wants it; `args` and `kwargs` may be changed and returned.
 
         A positional-only parameter or a `*args` that was given by name (JSON knows names only) moves to its place.
 
-        :raises ArgumentsRefused: a value is not what its annotation says; `errors` has each place and reason.
+        :raises ArgumentsRefused: a value is not what its annotation says; `errors` has each place and reason. With
+            `as_written` such a value stays as it is.
         """
         if self._idle:
             return args, kwargs
         if self._by_name or self._more is not None:
-            self._convert(args, kwargs)
+            errors = self.errors(args, kwargs)
+            if errors and not as_written:
+                raise ArgumentsRefused("The arguments do not fit the task.", errors=errors)
         if not self._movable.isdisjoint(kwargs):
             self._move(args, kwargs)
         return args, kwargs
 
-    def _convert(self, args: list[Any], kwargs: dict[str, Any]) -> None:
+    def errors(self, args: list[Any], kwargs: dict[str, Any]) -> list[dict[str, Any]]:
+        """Convert the values where they stand; the places and reasons of those that stay because they do not fit."""
         errors: list[dict[str, Any]] = []
         for i, value in enumerate(args):
             name = self._places[i].name if i < len(self._places) else self._rest
@@ -65,8 +71,7 @@ class Converter:
                 kwargs[name] = [_converted(convert, v, ["kwargs", name, i], errors) for i, v in enumerate(value)]
             else:
                 kwargs[name] = _converted(convert, value, ["kwargs", name], errors)
-        if errors:
-            raise ArgumentsRefused("The arguments do not fit the task.", errors=errors)
+        return errors
 
     def _move(self, args: list[Any], kwargs: dict[str, Any]) -> None:
         tail = kwargs.pop(self._rest, []) if self._rest is not None else []
@@ -87,11 +92,19 @@ def converter_of(function: Callable[..., Any]) -> Converter:
     return Converter(found[0] if found is not None else [])
 
 
-def _convert(shape: Shape) -> Convert | None:
-    if all(plain(hint) for hint in shape.hints):
+def misfits(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> list[dict[str, Any]]:
+    """The places and reasons of the arguments that are not what the function's annotations say; none is changed."""
+    found = read(function)
+    return Converter(found[0] if found is not None else [], all=True).errors(args.copy(), kwargs.copy())
+
+
+def _convert(shape: Shape, every: bool) -> Convert | None:
+    if not every and all(plain(hint) for hint in shape.hints):
         return None
 
     def convert(value: Any) -> Any:
+        if shape.values is not None and value not in shape.values:
+            raise msgspec.ValidationError(f"must be one of {shape.values}")
         *others, last = shape.hints
         for hint in others:
             try:
@@ -135,4 +148,4 @@ def _converted(convert: Convert, value: Any, loc: list[str | int], errors: list[
                 "message": found["reason"] if found else str(error),
             }
         )
-        return None
+        return value

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
+import msgspec
+
 from easyjobs.core.signature import ANYTHING, Signature
-from easyjobs.core.task import Options, TaskSpec, is_name
+from easyjobs.core.task import DefaultArgs, Options, TaskSpec, is_name
 from easyjobs.errors import ConfigurationError, RegistrationError
 from easyjobs.tasks.children import child_kind
-from easyjobs.tasks.conversion import Converter, converter_of
+from easyjobs.tasks.conversion import Converter, converter_of, misfits
 from easyjobs.tasks.handle import Call, Caller, JobHandle
 from easyjobs.tasks.introspection import signature_of
 from easyjobs.tasks.options import CallOptions, TaskOptions, call_options, task_options
+from easyjobs.tasks.schedules import recurrence
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+log = logging.getLogger("easyjobs")
 
 _DOC_LIMIT = 8192
 
@@ -36,6 +42,7 @@ class Task(Generic[P, R]):
         where = place_of(self.function, self.name)
         _check_unique(task_options(options, where).unique, self.function, where)
         child_kind(self.function, options, where)
+        recurrence(self.function, options, where)
         if queue is not None and not is_name(queue):
             raise RegistrationError(f"{where}: {_name_rule('queue', queue)}")
         functools.update_wrapper(self, self.function, updated=())
@@ -53,7 +60,7 @@ class BoundTask(Generic[P, R]):
     """A task of a queue. Calling it makes a job and awaits its result; made by `bind`.
 
     `function` is the function itself, `name` and `queue` say where its jobs go; `child` how it runs in a child process,
-    None where it does not.
+    None where it does not; `default_args` what its ticks call it with.
     """
 
     def __init__(self, function: Callable[P, Any], caller: Caller | None, queue: str, name: str, options: TaskOptions):
@@ -67,6 +74,7 @@ class BoundTask(Generic[P, R]):
         self._caller = caller
         self._options = task_options(options, where)
         self.child = child_kind(function, options, where)
+        self._rule, self.default_args = recurrence(function, options, where)
         self.no_retry_on = self._options.no_retry_on
         _check_unique(self._options.unique, function, where)
         functools.update_wrapper(self, function, updated=())
@@ -79,6 +87,8 @@ class BoundTask(Generic[P, R]):
     @cached_property
     def spec(self) -> TaskSpec:
         """All that the manager is told. Annotations are read when this is first asked for."""
+        if self.default_args is not None:
+            self._warn_of_misfits(self.default_args)
         return TaskSpec(
             queue=self.queue,
             name=self.name,
@@ -86,7 +96,15 @@ class BoundTask(Generic[P, R]):
             options=self._options,
             doc=(inspect.getdoc(self.function) or "")[:_DOC_LIMIT] if _has_own_doc(self.function) else "",
             kind=self.child or ("async" if self.is_coroutine else "thread"),
+            default_args=self.default_args,
+            schedule=self._rule,
         )
+
+    def _warn_of_misfits(self, default: DefaultArgs) -> None:
+        where = place_of(self.function, self.name)
+        for error in misfits(self.function, msgspec.json.decode(default.args), msgspec.json.decode(default.kwargs)):
+            place = ".".join(map(str, error["loc"]))
+            log.warning("%s: default_args %s: %s; passed as it is written", where, place, error["message"])
 
     def _signature(self) -> Signature:
         signature = signature_of(self.function)
@@ -97,6 +115,17 @@ class BoundTask(Generic[P, R]):
     def converter(self) -> Converter:
         """Turns a job's JSON arguments into what the function's annotations say."""
         return converter_of(self.function)
+
+    def as_written(self, args: bytes | msgspec.Raw, kwargs: bytes | msgspec.Raw) -> bool:
+        """Whether the arguments of a job (JSON) are the task's own `default_args`: the author's word stands, and what
+        of them no annotation fits is passed as it is written.
+        """
+        default = self.default_args
+        return (
+            default is not None
+            and msgspec.json.decode(args) == msgspec.json.decode(default.args)
+            and msgspec.json.decode(kwargs) == msgspec.json.decode(default.kwargs)
+        )
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Make a job and await its result, for functions that are no coroutines too.

@@ -20,7 +20,7 @@ log = logging.getLogger("easyjobs")
 
 REF = "#/$defs/{name}"
 
-_KINDS: Mapping[Any, Kind] = {
+KINDS: Mapping[Any, Kind] = {
     inspect.Parameter.POSITIONAL_ONLY: "positional",
     inspect.Parameter.POSITIONAL_OR_KEYWORD: "either",
     inspect.Parameter.KEYWORD_ONLY: "keyword",
@@ -52,19 +52,24 @@ class Declared(typing.NamedTuple):
     shape: Shape
 
 
+def parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """The parameters of a function, their annotations unread; None where Python does not know them."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (ValueError, TypeError):
+        return None
+
+
 def read(function: Callable[..., Any]) -> tuple[list[Declared], Shape] | None:
     """The parameters of a function and the shape of what it returns; None where Python does not know them.
 
     An annotation that cannot be resolved (it names what is local to another function) takes anything, with a warning.
     """
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (ValueError, TypeError):
+    found = parameters(function)
+    if found is None:
         return None
     hints = _hints(function)
-    declared = [
-        Declared(p.name, _KINDS[p.kind], p.default, _shape(hints.get(p.name, Any), p.default)) for p in parameters
-    ]
+    declared = [Declared(p.name, KINDS[p.kind], p.default, _shape(hints.get(p.name, Any), p.default)) for p in found]
     return declared, _shape(hints.get("return", Any), ABSENT)
 
 

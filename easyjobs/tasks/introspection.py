@@ -12,7 +12,7 @@ import msgspec
 from easyjobs.core.signature import ANYTHING, Parameter, Signature
 from easyjobs.errors import ResultRefused
 from easyjobs.tasks.encoding import encode_result
-from easyjobs.tasks.hints import ABSENT, REF, Declared, Shape, read
+from easyjobs.tasks.hints import ABSENT, KINDS, REF, Declared, Shape, parameters, read
 
 log = logging.getLogger("easyjobs")
 
@@ -31,8 +31,16 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     declared, returned = found
     schemas, defs = _schemas([*(p.shape for p in declared), returned])
     *of_parameters, of_result = schemas
-    parameters = [_parameter(p, schema) for p, schema in zip(declared, of_parameters, strict=True)]
-    return Signature(tuple(parameters), _reachable(of_parameters, defs), _alone(of_result, defs))
+    described = [_parameter(p, schema) for p, schema in zip(declared, of_parameters, strict=True)]
+    return Signature(tuple(described), _reachable(of_parameters, defs), _alone(of_result, defs))
+
+
+def names_of(function: Callable[..., Any]) -> Signature:
+    """The parameters of `function` without their types: no annotation is read."""
+    found = parameters(function)
+    if found is None:
+        return ANYTHING
+    return Signature(tuple(Parameter(p.name, kind=KINDS[p.kind], required=p.default is ABSENT) for p in found))
 
 
 def _parameter(declared: Declared, schema: dict[str, Any]) -> Parameter:

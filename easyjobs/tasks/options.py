@@ -11,20 +11,22 @@ from typing import Any, TypedDict
 from easyjobs.core import chain
 from easyjobs.core.task import Options
 from easyjobs.errors import RegistrationError, Unprocessable
+from easyjobs.tasks import schedules
+from easyjobs.tasks.schedules import RuleOptions
 
 Duration = float | timedelta
 """Seconds, or a timedelta."""
 
 _POLICIES = {"retry_once": "retry_once", "retry_always": "retry_always", "always": "retry_always", "never": "never"}
 _PRIORITY = 2**31
-_KIND = frozenset(("process", "subprocess"))  # say where a task runs: `children` judges them
+_ELSEWHERE = frozenset(("process", "subprocess", *schedules.NAMES))  # `children` and `schedules` judge them
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(?:([KMGT])i?)?B?\s*", re.IGNORECASE)
 _LEAST_MEMORY = 1_048_576
 _FAR = 1e12  # seconds; NaN is not below it either
 
 
-class TaskOptions(TypedDict, total=False):
-    """What `@task(...)`, `@worker.task(...)` and `@manager.task(...)` take besides the name and the queue.
+class ScheduledOptions(RuleOptions, total=False):
+    """What `@manager.scheduler(...)` takes besides the schedule and the name: how it recurs (`RuleOptions`), and this.
 
     `retries`: runs after the first; without it `retry_policy` decides: `retry_once` (default), `retry_always` (also
     `always`), `never`. `retry_delay`: seconds before each, times `backoff` from one to the next. `no_retry_on`:
@@ -55,6 +57,15 @@ class TaskOptions(TypedDict, total=False):
     max_memory: int | str | None
 
 
+class TaskOptions(ScheduledOptions, total=False):
+    """What `@task(...)`, `@worker.task(...)` and `@manager.task(...)` take besides the name and the queue.
+
+    `schedule`: a cron expression; the task runs by itself whenever it says so. All others: `ScheduledOptions`.
+    """
+
+    schedule: str | None
+
+
 class CallOptions(TypedDict, total=False):
     """What `.options(...)` takes: how one call differs from its task.
 
@@ -83,11 +94,11 @@ def task_options(given: Mapping[str, Any], where: str) -> Options:
     """
     found: dict[str, Any] = {}
     for name, value in given.items():
-        if name in _KIND:
+        if name in _ELSEWHERE:
             continue
         judge = _TASK.get(name)
         if judge is None:
-            raise RegistrationError(f"{where}: {_unknown(name, (*_TASK, *_KIND))}")
+            raise RegistrationError(f"{where}: {_unknown(name, (*_TASK, *_ELSEWHERE))}")
         try:
             found[name] = judge(value)
         except _Wrong as wrong:
