@@ -60,7 +60,7 @@ def _arguments(order: Order, function: Callable[..., Any]) -> tuple[list[Any], d
         return args, kwargs
     from easyjobs.tasks.conversion import converter_of
 
-    return converter_of(function).arguments(args, kwargs)
+    return converter_of(function).arguments(args, kwargs, as_written=order.as_written)
 
 
 def _called(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:

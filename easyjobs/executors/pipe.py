@@ -25,7 +25,7 @@ class Order(msgspec.Struct, omit_defaults=True):
     `function` is "module:qualname", "" for the script that runs; `main` the file to load where that module is
     `__main__`; `path` the places where modules are looked for. `address`: the manager's websocket, "" where a child
     process cannot know it. `anything`: nobody said what the parameters are, so that an argument "args" is those by
-    place.
+    place. `as_written`: what of the arguments does not fit an annotation is passed as it is.
     """
 
     job: str
@@ -40,6 +40,7 @@ class Order(msgspec.Struct, omit_defaults=True):
     main: str = ""
     path: list[str] = []
     anything: bool = False
+    as_written: bool = False
     address: str = ""
     no_retry_on: tuple[str, ...] = ()
     result_limit: int = 1_048_576

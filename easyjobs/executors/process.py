@@ -125,6 +125,7 @@ class ProcessExecutor:
             context.max_attempts,
             msgspec.Raw(args),
             msgspec.Raw(kwargs),
+            as_written=task.as_written(args, kwargs),
             address=self._home.address(),
             no_retry_on=task.no_retry_on,
             result_limit=self.limits.result,

@@ -16,7 +16,7 @@ from easyjobs.api.gate import Gate
 from easyjobs.api.site import Site, public_paths
 from easyjobs.background import Nursery
 from easyjobs.clock import Clock, SystemClock
-from easyjobs.errors import ConfigurationError, ConnectionLost, StoreError, Unavailable
+from easyjobs.errors import ConfigurationError, ConnectionLost, RegistrationError, StoreError, Unavailable
 from easyjobs.hub.hub import Hub
 from easyjobs.hub.pausing import ALL
 from easyjobs.hub.settings import HubSettings
@@ -37,7 +37,7 @@ from easyjobs.stores import open_store
 from easyjobs.stores.base import Retention, Store
 from easyjobs.tasks.decorator import BoundTask, Declare
 from easyjobs.tasks.handle import Call, JobHandle
-from easyjobs.tasks.options import TaskOptions
+from easyjobs.tasks.options import ScheduledOptions, TaskOptions
 from easyjobs.wire.address import address
 from easyjobs.wire.link import Link
 from easyjobs.workers.calls_of_child import inside
@@ -282,6 +282,18 @@ class EasyJobsManager:
         if self._hub is not None:
             self._nursery.spawn(self._start_worker(), "embedded worker")
         return bound
+
+    def scheduler(self, schedule: str, *, name: str | None = None, **options: Unpack[ScheduledOptions]) -> Declare:
+        """Run a function here whenever the cron expression `schedule` says: `@manager.scheduler(schedule="0 7 * * *")`.
+
+        It is a task as any other, of the queue DEFAULT; `options` say more of the schedule (`timezone`, `seconds`,
+        `default_args` …) and of its jobs. Coroutine functions and others; before or after `start`.
+
+        :raises RegistrationError: it cannot be declared as written.
+        """
+        if not isinstance(schedule, str):
+            raise RegistrationError(f"scheduler(schedule='0 7 * * *') needs a cron expression, not {schedule!r}")
+        return self.task(name=name, schedule=schedule, **options)
 
     async def submit(self, calls: Sequence[Call], *, together: bool = False) -> list[JobHandle[Any]]:
         """Make jobs, as `Caller.submit`."""

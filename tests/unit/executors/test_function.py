@@ -20,9 +20,9 @@ import pytest
 
 from easyjobs.errors import NoRetry, Retry
 from easyjobs.executors.base import Executor
-from easyjobs.executors.ran import Ran
 from easyjobs.executors.coroutine import CoroutineRun
 from easyjobs.executors.function import FunctionExecutor
+from easyjobs.executors.ran import Ran
 from easyjobs.protocol.messages import Limits
 from easyjobs.tasks.context import JobContext, current_job
 from easyjobs.tasks.decorator import bind
@@ -109,6 +109,20 @@ async def test_arguments_become_what_the_annotations_say() -> None:
     for function in both(f):
         assert bytes((await run(function, {"on": "2024-01-02"})).result) == b'"Trip 2024"'
         assert bytes((await run(function, trip={"on": "2024-01-02"})).result) == b'"Trip 2024"'
+
+
+async def test_a_tasks_own_default_args_are_passed_as_they_are_written_where_they_do_not_convert() -> None:
+    def f(start: date, end: date) -> str:
+        return f"{start.year} {end!r}"
+
+    own = {"default_args": {"args": ["2024-01-02"], "kwargs": {"end": ["never"]}}}
+    f.__annotations__ = {"start": date, "end": date}
+    for function in both(f):
+        ran = await run(function, "2024-01-02", end=["never"], options=own)
+        assert bytes(ran.result) == b"\"2024 ['never']\""
+        refused = await run(function, "2024-01-03", end=["never"], options=own)
+        assert error_of(refused)["type"] == "ArgumentsRefused"
+        assert error_of(await run(function, "2024-01-02", end=["never"]))["type"] == "ArgumentsRefused"
 
 
 async def test_an_awaiting_coroutine_is_stepped_to_its_end() -> None:
