@@ -104,6 +104,8 @@ class Runner:
                 self._start(run)
             else:
                 self._unstarted.append(run)
+        if self._isolated:
+            self._fill()  # where nothing runs, no end of a job would let the one begin that is to run alone
 
     def cancel(self, jobs: Iterable[Held]) -> None:
         """Stop these; each ends with an outcome. What has not begun never will."""

@@ -10,7 +10,18 @@ from scripted_manager import ScriptedManager, assignment, play, result_of
 
 from easyjobs.errors import NoRetry, Retry
 from easyjobs.executors.function import FunctionExecutor
-from easyjobs.protocol.messages import Cancel, Credit, Held, Log, Outcome, Progress, Register, Started, Withdraw
+from easyjobs.protocol.messages import (
+    Assignment,
+    Cancel,
+    Credit,
+    Held,
+    Log,
+    Outcome,
+    Progress,
+    Register,
+    Started,
+    Withdraw,
+)
 from easyjobs.tasks.context import current_job
 from easyjobs.workers.worker import EasyJobsWorker
 
@@ -365,3 +376,29 @@ def test_a_job_that_ends_while_part_of_it_still_awaits_gives_everything_back() -
         assert (worker._engine.runner._active, worker._engine.runner._parked) == (0, 0)  # type: ignore[union-attr]
 
     play(story, slots=1)
+
+
+def test_a_job_that_is_to_run_alone_begins_where_nothing_runs_and_waits_for_what_does() -> None:
+    async def story(worker: EasyJobsWorker, manager: ScriptedManager) -> None:
+        together: list[str] = []
+
+        @worker.task
+        async def shy(name: str) -> list[str]:  # no child process can import it: it is alone in its worker
+            together.append(name)
+            found = list(together)
+            await asyncio.sleep(1)
+            together.remove(name)
+            return found
+
+        def alone(name: str) -> Assignment:
+            return assignment(name, "shy", name, isolate=True)
+
+        await worker.start()
+        await manager.welcome()
+        await manager.assign(alone("a"))
+        assert result_of(await manager.outcome()) == ["a"]
+        await manager.assign(assignment("b", "shy", "b"), alone("c"), assignment("d", "shy", "d"))
+        for name in "bcd":
+            assert result_of(await manager.outcome()) == [name]
+
+    play(story)
