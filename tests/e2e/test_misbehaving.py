@@ -1,0 +1,140 @@
+"""What user code may do wrong: each way ends its job clearly, and the worker goes on with the next one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from support import COMMAND, Cluster, Process
+
+MODES = ("loop", "thread", "child")
+
+
+class Case(NamedTuple):
+    """What a task is to end as. `says`: is in the error's type or message, or, of a completed one, is its result."""
+
+    task: str
+    state: str
+    says: Any
+    modes: tuple[str, ...] = MODES
+
+
+CASES = [
+    Case("returns_none", "completed", None),
+    Case("returns_zero", "completed", 0),
+    Case("returns_nothing_much", "completed", ""),
+    Case("returns_false", "completed", False),
+    Case("returns_a_function", "failed", "ResultRefused"),
+    Case("returns_nan", "failed", "ResultRefused"),
+    Case("returns_a_cycle", "failed", "ResultRefused"),
+    Case("returns_a_lone_surrogate", "failed", "ResultRefused"),
+    Case("returns_too_much", "failed", "ResultRefused"),
+    Case("returns_a_deep_list", "failed", "ResultRefused"),
+    Case("raises_what_cannot_be_shown", "failed", "Mute"),
+    Case("raises_a_group", "failed", "ExceptionGroup"),
+    Case("recurses", "failed", "RecursionError"),
+    Case("exits", "failed", "SystemExit"),
+    Case("interrupts", "failed", "KeyboardInterrupt"),
+    Case("raises_a_base_exception", "failed", "from below"),
+    Case("cancels_itself", "failed", "CancelledError"),
+    Case("stops_an_iteration", "failed", "StopIteration"),
+    Case("raises_ten_megabytes", "failed", "xxxx"),
+    Case("raises_surrogates", "failed", "half"),
+    Case("raises_with_a_bad_name", "failed", "named badly"),
+    Case("prints_ten_megabytes", "completed", "printed"),
+    Case("logs_without_end", "completed", "logged"),
+    Case("logs_what_cannot_be_formatted", "completed", "logged"),
+    Case("prints_binary", "completed", "printed"),
+    Case("closes_its_output", "completed", "closed", ("child",)),
+    Case("never_returns", "failed", "0.5 s", ("thread", "child")),
+    Case("blocks_for_a_while", "completed", "woke"),
+    Case("swallows_every_error", "completed", "nothing happened", ("thread",)),  # late, but it is a result
+    Case("swallows_every_error", "failed", "0.5 s", ("child",)),
+    Case("swallows_cancellation", "failed", "0.5 s", ("loop",)),
+    Case("leaves_a_task_behind", "completed", "left", ("loop",)),
+    Case("leaves_a_thread", "completed", "left"),
+    Case("leaves_a_child_that_holds_the_output", "completed", "left"),
+    Case("changes_the_folder", "completed", "/"),
+    Case("ignores_signals", "completed", "ignored", ("loop", "child")),
+    Case("raises_when_collected", "completed", "collected"),
+    Case("exits_at_once", "failed", "", ("child",)),
+    Case("crashes", "failed", "SIGSEGV", ("child",)),
+    Case("kills_itself", "failed", "SIGKILL", ("child",)),
+    Case("takes_all_memory", "failed", "emory", ("child",)),
+    Case("ignores_being_told_to_stop", "failed", "0.5 s", ("child",)),
+    Case("forks", "completed", "forked", ("child",)),
+    Case("forks_and_both_go_on", "completed", "forked", ("child",)),
+]
+
+
+@pytest.fixture(scope="module")
+def manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("misbehaving")) as cluster:
+        cluster.start_manager()
+        yield cluster
+
+
+def start(cluster: Cluster, mode: str, slots: int = 2) -> Process:
+    """A worker whose tasks misbehave in `mode`, on the queue of that name."""
+    command = [COMMAND, "worker", "misbehaving:worker"]
+    process = cluster.start(f"worker-{mode}", command, cluster.worker_env(mode, slots, MODE=mode))
+    cluster.until_connected(process)
+    return process
+
+
+@pytest.fixture(scope="module", params=MODES)
+def place(manager: Cluster, request: pytest.FixtureRequest) -> tuple[str, Process]:
+    """A mode, and the worker that lives through all of it."""
+    return request.param, start(manager, request.param)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.task)
+def test_it_ends_clearly_and_the_next_job_runs(case: Case, place: tuple[str, Process], manager: Cluster) -> None:
+    mode, worker = place
+    if mode not in case.modes:
+        pytest.skip("elsewhere")
+
+    job = manager.end_of(manager.submit(mode, case.task), timeout=30)
+    after = manager.end_of(manager.submit(mode, "fine", {"n": 1}), timeout=30)
+
+    assert job["state"] == case.state, job
+    if case.state == "completed":
+        assert job["result"] == case.says
+        assert type(job["result"]) is type(case.says)
+    else:
+        error = job["error"]
+        assert case.says in f"{error['type']}: {error['message']}"
+        assert len(error["message"]) < 10_000
+        assert len(error["traceback"]) <= 65_536
+    assert job["attempt"] == 1
+    assert after["result"] == 2
+    assert worker.running
+
+
+@pytest.mark.parametrize("mode", ["loop", "thread"])
+@pytest.mark.parametrize("task", ["exits_at_once", "crashes", "kills_itself"])
+def test_what_ends_its_worker_does_so_once_where_a_child_can_run_it(
+    task: str, mode: str, make: Callable[..., Cluster]
+) -> None:
+    """Functions of threads can be imported by name, so that the next attempt runs in a child process; the coroutines
+    are wrapped, and cost a worker each time, three times at most.
+    """
+    cluster = make()
+    cluster.start_manager()
+    worker = start(cluster, mode)
+    id = cluster.submit(mode, task)
+    deaths = 0
+    while cluster.job(id)["state"] != "failed":
+        if not worker.running:
+            deaths += 1
+            worker = start(cluster, mode)
+        time.sleep(0.05)
+    assert cluster.ends(id)[0] == "crashed"
+    if mode == "thread":
+        assert (deaths, cluster.job(id)["attempt"]) == (1, 2)
+        assert worker.running
+        assert cluster.end_of(cluster.submit(mode, "fine", {"n": 1}))["result"] == 2
+    else:
+        assert cluster.job(id)["attempt"] <= 3
