@@ -179,7 +179,7 @@ async def test_the_docs_load_nothing_from_elsewhere(prefix: str) -> None:
         assert page.headers["content-type"].startswith("text/html")
         assert "script-src 'self'" in page.headers["content-security-policy"]
         links = re.findall(r'(?:src|href|data-openapi)="([^"]*)"', page.text)
-        assert len(links) == 5
+        assert len(links) == 6
         for link in links:
             assert link.startswith(f"{prefix}/")
             answer = await http.get(link)
