@@ -89,6 +89,8 @@ class Child:
                 for output in self._outputs:
                     await output.ended.wait()
                 await asyncio.wait((conversation,))
+                if self._process.poll() is None:  # nobody waited for it: the attempt was given up
+                    await _ended(self._process)
         except TimeoutError:
             pass
         finally:
@@ -96,7 +98,7 @@ class Child:
             for output in self._outputs:
                 output.close()
             os.close(self._lifeline)
-            self._process.poll()  # nobody waited for it where the attempt was given up
+            self._process.poll()
 
 
 def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
