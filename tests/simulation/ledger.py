@@ -111,8 +111,11 @@ class Ledger:
                 raise Violation(f"{id} {row.task} is {row.state} ahead of {left} prerequisites")
 
     def _ticks(self, rows: dict[str, Job]) -> None:
-        """One job a tick, and none for a moment before the last."""
+        """One job a tick, and none for a moment before the last; of a schedule that queues one, one lives."""
         seen = set()
+        alive = [id for id, row in rows.items() if row.task == "slowly_ticking" and row.state not in FINAL]
+        if len(alive) > 1:
+            raise Violation(f"these live side by side: {alive}")
         for id, row in rows.items():
             if row.schedule is None or row.tick is None:
                 continue

@@ -19,6 +19,7 @@ from easyjobs.hub.committer import Committer
 from easyjobs.hub.desk import Desk
 from easyjobs.hub.dispatcher import Dispatcher
 from easyjobs.hub.entries import Arrival, Chore, Entry, Word
+from easyjobs.hub.services import ticker
 from easyjobs.stores.memory import MemoryStore, tables
 from easyjobs.stores.memory.tables import Tables
 
@@ -191,6 +192,44 @@ def who_joins_is_not_seen(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(tables._WRITES, AddEdge, unseen)
 
 
+def ticks_take_two_commits(patch: pytest.MonkeyPatch) -> None:
+    """A tick's job is stored first, and that the schedule has moved on by the next commit; no guard knows the tick."""
+    add, keep_free = Committer.add, Tables._keep_free
+
+    def apart(self: Committer, entry: Entry) -> None:
+        if isinstance(entry, Arrival) and entry.writes:
+            done, later, entry.writes = entry.done, Chore(entry.writes), []
+
+            def then(arrival: Arrival) -> None:
+                done(arrival)
+                if not arrival.refused:
+                    add(self, later)
+
+            entry.done = then
+        add(self, entry)
+
+    def careless(self: Tables, why: Any, taken: Any) -> None:
+        if why != "tick":
+            keep_free(self, why, taken)
+
+    patch.setattr(Committer, "add", apart)
+    patch.setattr(Tables, "_keep_free", careless)
+
+
+def who_still_runs_is_not_asked(patch: pytest.MonkeyPatch) -> None:
+    """A tick is fired whether the job before has ended or not."""
+
+    async def nobody(self: MemoryStore, schedules: Any) -> dict[str, Any]:
+        return {}
+
+    patch.setattr(MemoryStore, "live_of", nobody)
+
+
+def a_refused_tick_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A tick that the store did not take is not tried again, and none after it."""
+    patch.setattr(ticker, "AGAIN", 1e9)
+
+
 PLANTS: dict[str, Plant] = {
     plant.__name__: plant
     for plant in (
@@ -207,5 +246,8 @@ PLANTS: dict[str, Plant] = {
         bad_ends_are_not_passed_on,
         an_edge_counts_again,
         who_joins_is_not_seen,
+        ticks_take_two_commits,
+        who_still_runs_is_not_asked,
+        a_refused_tick_is_forgotten,
     )
 }
