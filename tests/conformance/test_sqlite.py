@@ -8,6 +8,8 @@ import pytest
 from easyjobs.stores.sqlite import SQLiteStore
 from easyjobs.testing.conformance import MakeStore, StoreConformance
 
+pytestmark = pytest.mark.timeout(120)  # of the random stories, whose every step is on the disk
+
 
 class TestSQLiteStore(StoreConformance):
     @pytest.fixture

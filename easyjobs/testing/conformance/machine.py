@@ -184,7 +184,7 @@ class RandomCases(Cases):
 
         A story that fails is shown as it is: to make it shorter takes minutes, so that phase is left to an override.
         """
-        return settings(max_examples=60, stateful_step_count=25, phases=[Phase.generate], derandomize=True)
+        return settings(max_examples=40, stateful_step_count=25, phases=[Phase.generate], derandomize=True)
 
     def test_random_operations_are_answered_as_the_memory_store_does(
         self, make_store: MakeStore, stories: settings
