@@ -8,7 +8,15 @@ import msgspec
 import pytest
 
 from easyjobs.errors import ConfigurationError
-from easyjobs.settings import ManagerSettings, WorkerSettings, manager_settings, worker_settings
+from easyjobs.settings import (
+    ManagerSettings,
+    WorkerSettings,
+    manager_settings,
+    named_manager,
+    surroundings_of_children,
+    task_dir,
+    worker_settings,
+)
 
 
 def test_arguments_win_over_variables_and_these_over_defaults() -> None:
@@ -79,3 +87,48 @@ def test_a_secret_is_never_shown() -> None:
     with pytest.raises(ConfigurationError) as refused:
         manager_settings({"EASYJOBS_SECRET": "hush" * 1000})
     assert "hush" not in str(refused.value)
+
+
+def test_where_the_files_of_tasks_are_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORKER_TASK_DIR", raising=False)
+    monkeypatch.delenv("EASYJOBS_WORKER_TASK_DIR", raising=False)
+    assert task_dir() is None
+    monkeypatch.setenv("WORKER_TASK_DIR", "/srv/tasks")
+    assert task_dir() == "/srv/tasks"
+    monkeypatch.setenv("EASYJOBS_WORKER_TASK_DIR", "/srv/ours")
+    assert task_dir() == "/srv/ours"
+    assert task_dir("/srv/given") == "/srv/given"
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({}, None),
+        ({"MANAGER_HOST": ""}, None),
+        ({"MANAGER_HOST": "0.0.0.0", "MANAGER_PORT": "8220"}, "ws://0.0.0.0:8220/jobs"),
+        ({"MANAGER_PORT": "9000"}, "ws://127.0.0.1:9000/jobs"),
+        ({"MANAGER_HOST": "::1"}, "ws://[::1]:8220/jobs"),
+        ({"EASYJOBS_MANAGER_URL": "wss://far/away", "MANAGER_HOST": "here"}, "wss://far/away"),
+    ],
+)
+def test_the_manager_that_the_environment_names(environ: dict[str, str], url: str | None) -> None:
+    assert named_manager("/jobs", environ) == url
+
+
+def test_child_processes_see_no_secret_whatever_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("EASYJOBS_SECRET", "EASYJOBS_MANAGER_SECRET", "EASYJOBS_SECRET_FILE", "MY_OWN_NAME", "PORT")
+    for name in names:
+        monkeypatch.setenv(name, "hush, a secret" if "MY" in name or "EASY" in name else "8220")
+    monkeypatch.setenv("OTHER", "hush")
+    seen = surroundings_of_children("hush, a secret", ["a", "b"])
+    assert "hush, a secret" not in seen.values()
+    assert set(names) <= seen.keys()  # a module that asks for one still finds it
+    assert (seen["OTHER"], seen["PORT"]) == ("hush", "8220")
+    assert seen["EASYJOBS_JOBS_QUEUE"] == "a,b"
+    assert surroundings_of_children("8220", [])["PORT"] == "8220"
+    assert surroundings_of_children("", [])["OTHER"] == "hush"
+    monkeypatch.delenv("EASYJOBS_MANAGER_SECRET")
+    monkeypatch.setenv("EASYJOBS_JOBS_QUEUE", "mine")
+    seen = surroundings_of_children("", ["a"])
+    assert seen["EASYJOBS_JOBS_QUEUE"] == "mine"
+    assert worker_settings(seen).manager_secret is not None
