@@ -43,6 +43,7 @@ command.add_command(show_logs)
 @click.option("--task", help="Only of this task.")
 @click.option("--state", type=click.Choice(STATES), help="Only in this state.")
 @click.option("--worker", help="Only those that this worker ran last.")
+@click.option("--schedule", help="Only those that this schedule made.")
 @click.option("--text", help="Only with this in id, task, arguments, error or worker.")
 @click.option("--since", metavar="TIME", help="Only made then or later: 2026-01-31T12:00:00Z.")
 @click.option("--until", metavar="TIME", help="Only made before then.")
@@ -183,6 +184,8 @@ def _show(job: Job) -> None:
         "waits for": ", ".join(job.get("waits_for", ())),
         "children": _children(job),
         "key": job["key"] or "",
+        "schedule": job.get("schedule") or "",
+        "tick": shown_time(job.get("tick")),
         "progress": f"{progress.get('value')} {progress.get('note', '')}" if progress else "",
         "result": json.dumps(job["result"]) if job["state"] == "completed" else "",
         "error": f"{error.get('type')}: {error.get('message')}" if error else "",
