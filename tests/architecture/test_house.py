@@ -6,7 +6,7 @@ import ast
 import re
 
 import pytest
-from source import PACKAGE, files, imports
+from source import PACKAGE, ROOT, files, imports
 
 FILES = files()
 TREES = {path: ast.parse(text) for path, text in FILES.items()}
@@ -79,3 +79,9 @@ def test_nothing_is_left_for_later(word: str) -> None:
 
 def test_the_package_is_typed() -> None:
     assert (PACKAGE / "py.typed").exists()
+
+
+def test_no_two_files_of_tests_share_a_name() -> None:
+    # pytest imports them by their last name alone: the second one of a name cannot be collected
+    names = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert names == sorted(set(names))
