@@ -125,19 +125,23 @@ class PutSession(msgspec.Struct):
 
 
 class Renew(msgspec.Struct):
-    """Move a lease. Guard: the session is live and of `epoch`."""
+    """Move a lease, and say what the worker `offers` now (None: as before). Guard: the session is live, of `epoch`."""
 
     id: str
     epoch: int
     expires_at: float
+    offers: str | None = None
 
 
 class LoseSession(msgspec.Struct):
-    """End a session for good. Guard: it is live and of `epoch` (None: of any)."""
+    """End a session for good. Guard: it is live and of `epoch` (None: of any), and, if it is to be `expired`, its lease
+    was over at `at`.
+    """
 
     id: str
     epoch: int | None
     at: float
+    expired: bool = False
 
 
 class PutTask(msgspec.Struct):

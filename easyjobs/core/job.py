@@ -141,3 +141,4 @@ class Session(msgspec.Struct):
     ended_at: float | None = None
     pid: int | None = None
     version: str = ""
+    offers: str = "[]"  # JSON list of [queue, task, signature]: the lanes it takes jobs of

@@ -7,8 +7,8 @@ which edge releases a follower, and whether a bounded counter has room.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -108,6 +108,25 @@ class Retention(msgspec.Struct, frozen=True):
     others: float = 30 * 86400.0
 
 
+Kind = Literal["tasks", "pauses", "schedules", "sessions"]
+
+
+class Hint(msgspec.Struct):
+    """What another manager on the same rows has committed, as far as it may concern this one.
+
+    It may come late, twice, or never: a manager that hears nothing reads all of it anew every few seconds.
+
+    `lanes`: something became ready in them. `ended`: these jobs did. `cancels`: running jobs that somebody wants to
+    stop. `kinds`: rows of these kinds were written. `more`: other jobs ended, or moved, than are named.
+    """
+
+    lanes: list[Lane] = []
+    ended: list[str] = []
+    cancels: list[str] = []
+    kinds: list[Kind] = []
+    more: bool = False
+
+
 class Store(Protocol):
     """Durable state. All methods may be called from one event loop only; `commit` and `promote` never run two at once.
 
@@ -122,6 +141,11 @@ class Store(Protocol):
         """Create or migrate the tables, take the manager's lock, check the file. Once, before all else.
 
         :raises StoreLocked: another manager has it. StoreCorrupt: damaged, or of a newer version.
+        """
+
+    def listen(self, heard: Callable[[Hint], None]) -> None:
+        """Tell `heard`, from `open` on, what other managers commit; it returns at once and raises nothing. Once, before
+        `open`. A store of a single manager has nothing to tell.
         """
 
     async def close(self) -> None:
@@ -146,6 +170,12 @@ class Store(Protocol):
         over.
         """
 
+    async def lead(self, holder: str, seconds: float) -> int | None:
+        """Take the lead, or keep it, for so many `seconds` from now by the store's clock; 0 gives it up.
+
+        The term of who has it now, which rises with each change of hands; None while another manager has the lead.
+        """
+
     async def promote(self, limit: int) -> list[Lane]:
         """Make up to `limit` jobs ready whose `run_at` has come; their lanes. Call again while it gives `limit`."""
 
@@ -163,6 +193,9 @@ class Store(Protocol):
 
     async def running(self) -> list[Job]:
         """All jobs in state `running`, oldest first."""
+
+    async def cancelling(self) -> list[Job]:
+        """The running jobs that somebody wants to stop, oldest first."""
 
     async def lanes(self) -> list[Lane]:
         """The lanes in which a job is ready."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from easyjobs.clock import Clock, SteadyClock, SystemClock
 from easyjobs.core.changes import APPLIED, Broken, Claim, Committed, Insert, Stale, Unit, Verdict
@@ -13,7 +13,7 @@ from easyjobs.core.placement import place, urgency
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import CLAIMABLE, COMPLETED, RUNNING, WAITING, State
 from easyjobs.errors import StoreLocked, StoreUnavailable
-from easyjobs.stores.base import Count, JobQuery, KnownTask, Page, Pause, Retention
+from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention
 from easyjobs.stores.memory.tables import GuardFailed, Tables, changed, put
 
 
@@ -37,6 +37,9 @@ class MemoryStore(Tables):
             raise StoreLocked("This memory store is open already: it serves one manager.")
         self._is_open = True
         self._clock = SteadyClock(self._source)
+
+    def listen(self, heard: Callable[[Hint], None]) -> None:
+        """There is no other manager to hear of."""
 
     async def close(self) -> None:
         """End; the rows stay. May be called twice."""
@@ -112,6 +115,18 @@ class MemoryStore(Tables):
     def _ready_jobs(self) -> Iterable[Job]:
         return (self._jobs[id] for id, ready in self._ready.items() if ready)
 
+    async def lead(self, holder: str, seconds: float) -> int | None:
+        """Take, keep or give up the lead."""
+        self._check_open()
+        now = self.now()
+        last, term, until = self._lead
+        if last != holder:
+            if until > now:
+                return None
+            term += 1
+        self._lead = (holder, term, now + seconds)
+        return term
+
     async def promote(self, limit: int) -> list[Lane]:
         """Make jobs ready whose time has come."""
         self._check_open()
@@ -180,6 +195,10 @@ class MemoryStore(Tables):
         self._check_open()
         rows = sorted((job for job in self._jobs.values() if job.state == RUNNING), key=lambda job: job.seq)
         return [copy.copy(job) for job in rows]
+
+    async def cancelling(self) -> list[Job]:
+        """Those that run and are to stop."""
+        return [job for job in await self.running() if job.cancel is not None]
 
     async def lanes(self) -> list[Lane]:
         """Where something is ready."""

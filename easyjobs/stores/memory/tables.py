@@ -78,6 +78,7 @@ class Tables:
         self._tasks: dict[Lane, KnownTask] = {}
         self._schedules: dict[str, Schedule] = {}
         self._pauses: dict[tuple[str, str], Pause] = {}
+        self._lead: tuple[str, int, float] = ("", 0, 0.0)  # who leads, in which term, until when
         self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
 
     def _set(self, table: dict[K, V], key: K, value: V | None) -> None:
@@ -246,10 +247,13 @@ class Tables:
 
     def _renew(self, write: Renew) -> None:
         session = self._live(write.id, write.epoch)
-        self._set(self._sessions, session.id, changed(session, expires_at=write.expires_at))
+        offers = session.offers if write.offers is None else write.offers
+        self._set(self._sessions, session.id, changed(session, expires_at=write.expires_at, offers=offers))
 
     def _lose_session(self, write: LoseSession) -> None:
         session = self._live(write.id, write.epoch)
+        if write.expired and session.expires_at > write.at:
+            raise GuardFailed("session")
         self._set(self._sessions, session.id, changed(session, state="lost", ended_at=write.at))
 
     def _live(self, id: str | None, epoch: int | None) -> Session:

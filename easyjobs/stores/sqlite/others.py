@@ -38,8 +38,9 @@ def _put_session(connection: Connection, write: PutSession) -> None:
 def _renew(connection: Connection, write: Renew) -> None:
     expect_one(
         connection,
-        "UPDATE sessions SET expires_at = ? WHERE id = ? AND state = 'live' AND epoch = ?",
-        (write.expires_at, write.id, write.epoch),
+        "UPDATE sessions SET expires_at = ?, offers = coalesce(?, offers)"
+        " WHERE id = ? AND state = 'live' AND epoch = ?",
+        (write.expires_at, write.offers, write.id, write.epoch),
     )
 
 
@@ -47,8 +48,8 @@ def _lose_session(connection: Connection, write: LoseSession) -> None:
     expect_one(
         connection,
         "UPDATE sessions SET state = 'lost', ended_at = ?"
-        " WHERE id = ? AND state = 'live' AND epoch = coalesce(?, epoch)",
-        (write.at, write.id, write.epoch),
+        " WHERE id = ? AND state = 'live' AND epoch = coalesce(?, epoch) AND (NOT ? OR expires_at <= ?)",
+        (write.at, write.id, write.epoch, write.expired, write.at),
     )
 
 

@@ -16,7 +16,7 @@ from easyjobs.core.job import Attempt, Edge, Job, Lane, LogLine, Session
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import State
 from easyjobs.errors import StoreLocked, StoreUnavailable
-from easyjobs.stores.base import Count, JobQuery, KnownTask, Page, Pause, Retention
+from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention
 from easyjobs.stores.sqlite import files, reading, texts
 from easyjobs.stores.sqlite.failures import translated
 from easyjobs.stores.sqlite.reads import Reader, page_statement
@@ -93,6 +93,9 @@ class SQLiteStore:
         self._clock = SteadyClock(self._source)
         self._is_open = True
 
+    def listen(self, heard: Callable[[Hint], None]) -> None:
+        """There is no other manager to hear of."""
+
     async def close(self) -> None:
         """Let go of the file. May be called twice."""
         async with self._turn:
@@ -126,6 +129,10 @@ class SQLiteStore:
                 self._pace += (self._source.monotonic() - began - self._pace) / 4
 
         return await self._exclusive(work, rows)
+
+    async def lead(self, holder: str, seconds: float) -> int | None:
+        """Take, keep or give up the lead; see `base.Store.lead`."""
+        return await self._exclusive(lambda: self._writer.lead(holder, seconds, self.now()))
 
     async def promote(self, limit: int) -> list[Lane]:
         """Make jobs ready whose time has come; see `base.Store.promote`."""
@@ -161,7 +168,14 @@ class SQLiteStore:
 
     async def running(self) -> list[Job]:
         """All that run."""
-        statement = f"SELECT {texts.JOB} FROM jobs INDEXED BY jobs_running WHERE state = 'running' ORDER BY seq"
+        return await self._running("")
+
+    async def cancelling(self) -> list[Job]:
+        """Those that run and are to stop."""
+        return await self._running(" AND cancel IS NOT NULL")
+
+    async def _running(self, which: str) -> list[Job]:
+        statement = f"SELECT {texts.JOB} FROM jobs INDEXED BY jobs_running WHERE state = 'running'{which} ORDER BY seq"
         return [Job(*row) for row in await self._exclusive(lambda: reading.fetch(self._writer.connection, statement))]
 
     async def followers(self, ids: Sequence[str]) -> dict[str, list[tuple[Edge, Job]]]:

@@ -24,6 +24,10 @@ _PROMOTE: Final = (
     "UPDATE jobs SET ready = 1 WHERE seq IN (SELECT seq FROM jobs INDEXED BY jobs_due"
     " WHERE ready = 0 AND run_at <= ? ORDER BY run_at, seq LIMIT ?) RETURNING queue, task, signature"
 )
+_LEAD: Final = (  # numbered: who, until when, now
+    "UPDATE lead SET term = term + (holder <> ?1), holder = ?1, until = ?2"
+    " WHERE holder = ?1 OR until <= ?3 RETURNING term"
+)
 
 
 class Busy(Exception):
@@ -224,6 +228,11 @@ class Writer:
         number = self._transaction(work)
         self._count(moves)
         return number
+
+    def lead(self, holder: str, seconds: float, now: float) -> int | None:
+        """The term in which `holder` leads from now on, or gives up to; None while another one does."""
+        row = self._transaction(lambda connection: connection.execute(_LEAD, (holder, now + seconds, now)).fetchone())
+        return None if row is None else int(row[0])
 
     def forget_sessions(self, lost_before: float) -> None:
         """Remove sessions that were lost long ago."""

@@ -144,8 +144,9 @@ def arrivals(draw: st.DrawFn, now: float, live: Sequence[Session]) -> Write:
         again.epoch = epoch + 1
         return PutSession(again)
     if kind == "renew":
-        return Renew(session.id, epoch, now + 30)
-    return LoseSession(session.id, draw(st.sampled_from([None, epoch])), now)
+        return Renew(session.id, epoch, now + 30, draw(st.sampled_from([None, '[["q","t","s"]]'])))
+    expired = draw(st.booleans())
+    return LoseSession(session.id, draw(st.sampled_from([None, epoch])), now + draw(st.sampled_from([0, 40])), expired)
 
 
 @st.composite

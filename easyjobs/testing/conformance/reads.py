@@ -117,6 +117,7 @@ class ReadCases(Cases):
         await play.add(play.job("j3"))
         await play.commit(FlagCancel("j2", 1, "ann"))
         assert [job.id for job in await play.store.running()] == ["j1", "j2"]
+        assert [job.id for job in await play.store.cancelling()] == ["j2"]
         await play.end(first)
         assert [(job.id, job.cancel) for job in await play.store.running()] == [("j2", "ann")]
         assert second.cancel is None

@@ -48,6 +48,31 @@ class SessionCases(Cases):
         assert [session.expires_at for session in await play.store.sessions()] == [7.0]
 
     @story
+    async def test_what_a_worker_offers_is_kept_with_its_lease(self, play: Play) -> None:
+        await play.arrive(play.session("s1"))
+        await play.commit(Renew("s1", 1, 5.0, '[["q","t","s"]]'), Renew("s1", 1, 7.0))
+        (session,) = await play.store.sessions()
+        assert columns(session, "offers", "expires_at") == ('[["q","t","s"]]', 7.0)
+
+    @story
+    async def test_a_session_whose_lease_was_moved_has_not_expired(self, play: Play) -> None:
+        await play.arrive(play.session("s1", expires_at=5.0))
+        verdicts = await play.commit(
+            Renew("s1", 1, 8.0), LoseSession("s1", 1, 7.0, expired=True), LoseSession("s1", 1, 8.0, expired=True)
+        )
+        assert verdicts == [Applied(), Stale("session"), Applied()]
+
+    @story
+    async def test_one_leads_until_its_time_is_over_or_it_gives_up(self, play: Play) -> None:
+        first = await play.store.lead("m1", 1000.0)
+        assert first is not None
+        assert await play.store.lead("m2", 1000.0) is None
+        assert await play.store.lead("m1", 1000.0) == first
+        assert await play.store.lead("m1", 0.0) == first
+        assert await play.store.lead("m2", 1000.0) == first + 1
+        assert await play.store.lead("m1", 1000.0) is None
+
+    @story
     async def test_lost_is_final(self, play: Play) -> None:
         await play.arrive(play.session("s1", epoch=2))
         assert await play.commit(LoseSession("s1", 1, 5.0)) == [Stale("session")]
