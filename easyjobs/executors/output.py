@@ -37,10 +37,11 @@ class Output:
         self._loop.add_reader(fd, self._ready)
 
     def drain(self) -> None:
-        """Take what is in the pipe now."""
+        """Take what is in the pipe now; a last line without an end counts as one."""
         for _ in range(MOST_DRAINED):
             if self.ended.is_set() or self._read() is None:
-                return
+                break
+        self._take_rest()
 
     def close(self) -> None:
         """Read no more; what has come of a last line is taken. May be called twice."""
@@ -50,9 +51,12 @@ class Output:
             if self._pause is not None:
                 self._pause.cancel()
             os.close(self._fd)
-            if self._rest:
-                self._line(self._rest)
-                self._rest = b""
+            self._take_rest()
+
+    def _take_rest(self) -> None:
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            self._line(rest)
 
     def _ready(self) -> None:
         lines = self._read()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,7 +99,7 @@ async def test_who_says_nothing_is_shown_out_and_who_waits_is_pinged(home: Clust
     [
         "garbage",
         "",
-        os.urandom(1000),
+        bytes(range(256)),
         b"\x00",
         "null",
         "{}",

@@ -139,9 +139,10 @@ def test_the_command_ends_as_the_job_does_and_ctrl_c_is_quiet(house: Cluster) ->
     assert failing.popen.wait(20) == 1
     assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} info +line 2$", failing.said(), re.MULTILINE)
 
-    waiting = house.submit("talk", "count", {"folder": str(steps), "steps": 1}, delay=3600)
+    (steps / "end-2").unlink()
+    waiting = house.submit("talk", "count", {"folder": str(steps), "steps": 5})
     cancelled, stopped = follow(house, waiting), follow(house, waiting, "--json")
-    until(lambda: house.get("/api/stats"), "it answers")
+    until(lambda: "line 2" in stopped.said() and "line 2" in cancelled.said(), "both follow")
     stopped.send(signal.SIGINT)
     assert stopped.popen.wait(20) in (130, -signal.SIGINT)
     assert "Traceback" not in stopped.said()

@@ -84,17 +84,20 @@ def start(cluster: Cluster, mode: str, slots: int = 2) -> Process:
     return process
 
 
-@pytest.fixture(scope="module", params=MODES)
-def place(manager: Cluster, request: pytest.FixtureRequest) -> tuple[str, Process]:
-    """A mode, and the worker that lives through all of it."""
-    return request.param, start(manager, request.param)
+@pytest.fixture(scope="module")
+def workers(manager: Cluster) -> dict[str, Process]:
+    """For each mode the worker that lives through all of it."""
+    return {mode: start(manager, mode) for mode in MODES}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.task)
-def test_it_ends_clearly_and_the_next_job_runs(case: Case, place: tuple[str, Process], manager: Cluster) -> None:
-    mode, worker = place
-    if mode not in case.modes:
-        pytest.skip("elsewhere")
+@pytest.mark.parametrize(
+    ("mode", "case"),
+    [pytest.param(mode, case, id=f"{mode}-{case.task}") for mode in MODES for case in CASES if mode in case.modes],
+)
+def test_it_ends_clearly_and_the_next_job_runs(
+    mode: str, case: Case, workers: dict[str, Process], manager: Cluster
+) -> None:
+    worker = workers[mode]
 
     job = manager.end_of(manager.submit(mode, case.task), timeout=30)
     after = manager.end_of(manager.submit(mode, "fine", {"n": 1}), timeout=30)

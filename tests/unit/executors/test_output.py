@@ -79,9 +79,9 @@ def test_a_flood_leaves_the_loop_to_others_and_loses_nothing() -> None:
 def test_what_is_in_the_pipe_can_be_taken_at_once() -> None:
     async def told() -> None:
         pipe = Pipe()
-        os.write(pipe.writing, b"now\n")
+        os.write(pipe.writing, b"now\nwithout an end")
         pipe.output.drain()
-        assert pipe.lines == ["now"]
+        assert pipe.lines == ["now", "without an end"]
         pipe.output.drain()
         await pipe.end()
         pipe.output.drain()
