@@ -134,14 +134,14 @@ class Renew(msgspec.Struct):
 
 
 class LoseSession(msgspec.Struct):
-    """End a session for good. Guard: it is live and of `epoch` (None: of any), and, if it is to be `expired`, its lease
-    was over at `at`.
+    """End a session for good. Guard: it is live, of `epoch` (None: of any), and its lease ends at `expires_by` or
+    earlier (None: whenever): nobody has moved it further.
     """
 
     id: str
     epoch: int | None
     at: float
-    expired: bool = False
+    expires_by: float | None = None
 
 
 class PutTask(msgspec.Struct):

@@ -142,3 +142,4 @@ class Session(msgspec.Struct):
     pid: int | None = None
     version: str = ""
     offers: str = "[]"  # JSON list of [queue, task, signature]: the lanes it takes jobs of
+    manager: str = ""  # id of the manager process that welcomed it last

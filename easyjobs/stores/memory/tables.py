@@ -252,7 +252,7 @@ class Tables:
 
     def _lose_session(self, write: LoseSession) -> None:
         session = self._live(write.id, write.epoch)
-        if write.expired and session.expires_at > write.at:
+        if write.expires_by is not None and session.expires_at > write.expires_by:
             raise GuardFailed("session")
         self._set(self._sessions, session.id, changed(session, state="lost", ended_at=write.at))
 

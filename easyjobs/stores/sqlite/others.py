@@ -48,8 +48,8 @@ def _lose_session(connection: Connection, write: LoseSession) -> None:
     expect_one(
         connection,
         "UPDATE sessions SET state = 'lost', ended_at = ?"
-        " WHERE id = ? AND state = 'live' AND epoch = coalesce(?, epoch) AND (NOT ? OR expires_at <= ?)",
-        (write.at, write.id, write.epoch, write.expired, write.at),
+        " WHERE id = ? AND state = 'live' AND epoch = coalesce(?, epoch) AND expires_at <= coalesce(?, expires_at)",
+        (write.at, write.id, write.epoch, write.expires_by),
     )
 
 

@@ -145,8 +145,9 @@ def arrivals(draw: st.DrawFn, now: float, live: Sequence[Session]) -> Write:
         return PutSession(again)
     if kind == "renew":
         return Renew(session.id, epoch, now + 30, draw(st.sampled_from([None, '[["q","t","s"]]'])))
-    expired = draw(st.booleans())
-    return LoseSession(session.id, draw(st.sampled_from([None, epoch])), now + draw(st.sampled_from([0, 40])), expired)
+    return LoseSession(
+        session.id, draw(st.sampled_from([None, epoch])), now, draw(st.sampled_from([None, now, now + 40]))
+    )
 
 
 @st.composite

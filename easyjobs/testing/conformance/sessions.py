@@ -58,7 +58,7 @@ class SessionCases(Cases):
     async def test_a_session_whose_lease_was_moved_has_not_expired(self, play: Play) -> None:
         await play.arrive(play.session("s1", expires_at=5.0))
         verdicts = await play.commit(
-            Renew("s1", 1, 8.0), LoseSession("s1", 1, 7.0, expired=True), LoseSession("s1", 1, 8.0, expired=True)
+            Renew("s1", 1, 8.0), LoseSession("s1", 1, 9.0, expires_by=7.0), LoseSession("s1", 1, 9.0, expires_by=8.0)
         )
         assert verdicts == [Applied(), Stale("session"), Applied()]
 
