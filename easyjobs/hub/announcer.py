@@ -63,13 +63,17 @@ class Announcer:
 
     def ended(self, job: Job) -> None:
         """A job reached its final state."""
-        self._depth[job.queue] -= 1
+        self._depth[job.queue] = self._depth.get(job.queue, 0) - 1
         self.counters[job.state] += 1
         self.tell(job)
 
     def awaited(self) -> list[str]:
         """The jobs that anybody waits for."""
         return list(self._waiters)
+
+    def listened(self) -> list[str]:
+        """The jobs to which anybody listens."""
+        return list(self._listeners)
 
     def tell(self, job: Job) -> None:
         """Whoever waits for a job that has ended hears of it."""

@@ -69,6 +69,15 @@ class Catalog:
         self.version += 1
         return True
 
+    def learn(self, known: list[KnownTask]) -> bool:
+        """Take in what other managers have stored meanwhile; whether any of it is news."""
+        news = [task for task in known if (one := self._by_lane.get(task.spec.lane)) is None or one.spec != task.spec]
+        for task in sorted(news, key=lambda k: k.seen_at):
+            entry = self._by_lane.get(task.spec.lane)
+            if entry is None or entry.seen_at < task.seen_at:
+                self.add(task.spec, task.seen_at, task.seen_at)
+        return bool(news)
+
     def _put(self, entry: Entry, current: Entry | None = None) -> None:
         spec = entry.spec
         self._by_lane[entry.lane] = entry

@@ -26,6 +26,7 @@ from easyjobs.hub.roster import Live, Roster
 from easyjobs.hub.services.breaker import Breaker
 from easyjobs.hub.settings import HubSettings
 from easyjobs.hub.telling import Telling
+from easyjobs.hub.vouching import Vouching
 from easyjobs.protocol.manager_side import BROKEN, SLOW, UNFIT
 from easyjobs.protocol.messages import (
     Await,
@@ -94,6 +95,7 @@ class Desk:
         self._settings = settings
         self._counters = counters
         self._telling = telling
+        self._vouching = Vouching(store, committer, settings)
         self.children = Children(store, roster)
         self.connections: dict[Connection, None] = {}  # a dict for its order
         self.rescue: Callable[[], None] = lambda: None  # a session's time may have become shorter
@@ -124,6 +126,7 @@ class Desk:
     def left(self, connection: Connection) -> None:
         """A connection is over: its session has a little time to come back, its waits are forgotten."""
         self.connections.pop(connection, None)
+        self._vouching.left(connection)
         self._requests.forget(connection, connection.awaited)
         live = self._live(connection)
         if live is None:
@@ -162,6 +165,9 @@ class Desk:
             return
         if hello.role == "watchdog":
             live = self._roster.of_worker(hello.worker_id)
+            if live is None and not self._store.single_manager:
+                self._nursery.spawn(self._vouching.welcome(connection, hello), "watchdog")
+                return
             if live is None:
                 raise ProtocolError("a watchdog without a session", BROKEN)
             connection.session = live.row.id
@@ -296,6 +302,8 @@ class Desk:
     # -- leases
 
     def _heartbeat(self, connection: Connection, message: Heartbeat) -> None:
+        if self._vouching.heartbeat(connection):
+            return
         live = self._mine(connection)
         now = self._store.now()
         live.seen_at = now

@@ -26,6 +26,7 @@ from easyjobs.hub.fitting import Fitting
 from easyjobs.hub.following import Following
 from easyjobs.hub.judge import Judge
 from easyjobs.hub.kin import Kin, Kinship, Tree
+from easyjobs.hub.lead import Duty, Lead
 from easyjobs.hub.pausing import PauseKind, Pausing
 from easyjobs.hub.queries import Queries, QueueView, Stats, TaskView, WorkerView
 from easyjobs.hub.reception import Reception
@@ -43,6 +44,7 @@ from easyjobs.hub.services.rescuer import Overdue, Rescuer
 from easyjobs.hub.services.sweeper import Sweeper
 from easyjobs.hub.services.watch import Watch
 from easyjobs.hub.settings import HubSettings
+from easyjobs.hub.sharing import Sharing
 from easyjobs.hub.submission import Admission
 from easyjobs.hub.takeover import take_over
 from easyjobs.hub.telling import Telling
@@ -95,6 +97,7 @@ class Hub:
         self.kinship = Kinship(store)
         self.explainer = Explainer(store, self.roster, self.catalog, self.dispatcher, self._trouble, self.settings)
         self.control = Control(store, self.admission, self.committer, self.queries)
+        self.lead = Lead(store, self._instance)
         self.scheduling = Scheduling(
             store,
             self.catalog,
@@ -106,10 +109,11 @@ class Hub:
             self.alerts,
             self._ids,
             self.settings,
+            self.lead,
         )
         self.schedules = self.scheduling.schedules
         self.pausing = Pausing(store, self.committer, self.dispatcher, self.roster, self.catalog)
-        self.rescuer = Rescuer(self.roster, self.committer, self.settings)
+        self.rescuer = Rescuer(self.roster, self.committer, self.settings, alone=store.single_manager)
         reception = Reception(
             store,
             self.roster,
@@ -163,11 +167,26 @@ class Hub:
             ),
             store.now,
         )
+        self.sharing = Sharing(
+            store,
+            self._instance,
+            self.lead,
+            self.roster,
+            self.catalog,
+            self.dispatcher,
+            self.committer,
+            self.announcer,
+            self.delivery,
+            self.pausing,
+            self.scheduling,
+            self._ids,
+            self.settings,
+        )
         self._sweeper = Sweeper(store, self.committer)
         self._sweep = Periodic(self._sweeper, store.now)
         self._others = [
-            Periodic(Pruner(store, self.settings), store.now),
-            Periodic(Deadlines(store, self.committer), store.now),
+            Periodic(Duty(Pruner(store, self.settings), self.lead), store.now),
+            Periodic(Duty(Deadlines(store, self.committer), self.lead), store.now),
         ]
         self._tie()
 
@@ -197,7 +216,7 @@ class Hub:
             await self.store.close()
             raise
         self._corridor = self._nursery.spawn(self.committer.run(), "committer")
-        for service in (
+        woken = [
             self._rescue,
             self._promote,
             self._expire,
@@ -206,9 +225,8 @@ class Hub:
             self._sweep,
             self._break,
             self._watch,
-            *self._others,
-            *self.scheduling.services,
-        ):
+        ]
+        for service in (*woken, *self._others, *self.scheduling.services, *self.sharing.services):
             self._nursery.spawn(service.run(), "service")
         self._state = "running"
         self.committer.poke()
@@ -243,6 +261,7 @@ class Hub:
             connection.close(SHUT, "the manager stops")
         await asyncio.sleep(0)
         await self._nursery.close(patience=1.0)
+        await self.lead.resign()
         await self.store.close()
         self._state = "stopped"
 
@@ -281,6 +300,7 @@ class Hub:
     def _doubt(self) -> None:
         """The store failed: nobody may be held dead for that."""
         self.rescuer.pardon(self.store.now())
+        self.sharing.doubt()
         self._watch.wake()
 
     def _trouble(self) -> str | None:

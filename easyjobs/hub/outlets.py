@@ -17,6 +17,9 @@ class Outlets(Protocol):
     def cancel(self, job: Job) -> None:
         """A running job got its cancel flag: tell its worker."""
 
+    def expect_end(self, job: Job, now: float) -> None:
+        """A job with a timeout runs: its worker's word about it may become overdue."""
+
     def withdraw(self, job: Job) -> None:
         """A worker's attempt was ended without its word: tell it to drop it."""
 

@@ -59,6 +59,22 @@ class Pausing:
             else:
                 await self._resume("worker", live.row.worker_id)
 
+    async def follow(self) -> None:
+        """Take in what was paused or resumed at other managers, and tell the workers of this one."""
+        async with self._turn:
+            held = {live.row.id: self._dispatcher.pause_of(live.row.worker_id) for live in self._roster.holders()}
+            stored = await self._store.pauses()
+            rows: dict[tuple[str, str], Pause] = {(p.kind, p.name): p for p in stored if p.kind != "schedule"}
+            if rows == self._dispatcher.pauses:
+                return
+            self._dispatcher.pauses.clear()
+            self._dispatcher.pauses.update(rows)
+            for live in self._roster.holders():
+                now = self._dispatcher.pause_of(live.row.worker_id)
+                if (held.get(live.row.id) is None) != (now is None):
+                    _tell(live, ResumeWork() if now is None else PauseWork())
+            self._committer.poke()
+
     async def _pause(self, kind: PauseKind, name: str, by: str) -> None:
         if (kind, name) in self._dispatcher.pauses:
             return

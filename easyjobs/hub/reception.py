@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from easyjobs.core.chain import TaskName, check
-from easyjobs.core.changes import LoseSession, PutSession, PutTask, Write
+from easyjobs.core.changes import LoseSession, PutSession, PutTask, Renew, Write
 from easyjobs.core.events import NeverStarted
 from easyjobs.core.job import Job, Lane, Session
 from easyjobs.core.states import RUNNING
@@ -67,7 +67,7 @@ class Reception:
 
         :raises ProtocolError, RegistrationError: a task that it offers cannot be.
         """
-        known = self._roster.of_worker(hello.worker_id)
+        known = self._roster.of_worker(hello.worker_id) or await self._elsewhere(hello.worker_id)
         came_back = known is not None and known.row.pid == hello.pid
         self._learn(hello.worker_id, hello.tasks, known.row.started_at if known and came_back else None)
         rows = await self._unknown(hello.held)
@@ -115,6 +115,8 @@ class Reception:
         """The worker offers these tasks besides. Raises as `welcome` does."""
         self._learn("", tasks, live.row.started_at)
         self._offer(live, live.lanes.union(spec.lane for spec in tasks))
+        offers = offers_of(live.lanes)  # for other managers to see
+        self._committer.add(Chore([Renew(live.row.id, live.row.epoch, live.lease_until, offers)]))
 
     def _learn(self, worker_id: str, tasks: list[TaskSpec], since: float | None) -> None:
         """Take in the tasks of a worker that started at `since` (None: now)."""
@@ -138,8 +140,7 @@ class Reception:
         chained = [name for name, o in declared.items() if o.run_before or o.run_after or o.on_failure]
         if not chained:
             return
-        others = [live for live in self._roster.holders() if live.row.worker_id != worker_id]
-        offered = {(lane.queue, lane.task) for live in others for lane in live.lanes}
+        offered = {(lane.queue, lane.task) for lane in self._roster.lanes_beside(worker_id)}
 
         def options_of(name: TaskName) -> Options | None:
             if name in declared:
@@ -161,7 +162,7 @@ class Reception:
         ahead = 1
         while True:
             now = self._store.now()
-            live = self._roster.of_worker(hello.worker_id)
+            live = self._roster.of_worker(hello.worker_id) or await self._elsewhere(hello.worker_id)
             row = Session(
                 id=live.row.id if live else self._ids.job_id(now),
                 worker_id=hello.worker_id,
@@ -176,8 +177,15 @@ class Reception:
                 embedded=self._instance if hello.embedded else None,
                 pid=hello.pid if 0 <= hello.pid <= HIGHEST_PID else None,
                 version=hello.version[:64],
+                offers=offers_of(spec.lane for spec in hello.tasks),
+                manager=self._instance,
             )
             stale = await self._committer.chore(Chore([PutSession(row)]))
+            if live is not None and live.foreign:
+                live.row = row
+                if stale is None and await self._adopt(live, hello):
+                    return live
+                continue  # it was lost meanwhile, or another connection was faster, here or elsewhere
             if self._roster.of_worker(hello.worker_id) is not live or (live is None and stale is not None):
                 # lost while the commit ran, or another connection of a new worker was faster, or this commit was of
                 # unknown outcome and is here for the second time: what was put is nobody's
@@ -198,6 +206,32 @@ class Reception:
             else:
                 self._rescuer.lose(live, now, "the store does not know its session")
                 ahead = 1
+
+    async def _elsewhere(self, worker_id: str) -> Live | None:
+        """The worker's session as another manager has it, or left it."""
+        if self._store.single_manager:
+            return None
+        rows = [row for row in await self._store.sessions() if row.worker_id == worker_id]
+        if not rows:
+            return None
+        live = Live(max(rows, key=lambda row: row.started_at), [], self._store.now(), self._settings.lease)
+        live.foreign = True
+        return live
+
+    async def _adopt(self, live: Live, hello: Hello) -> bool:
+        """Take in a session that came from another manager, with what runs in it."""
+        rows = [job for job in await self._store.running() if job.session == live.row.id]
+        if self._roster.of_worker(hello.worker_id) is not None:
+            return False
+        now = self._store.now()
+        live.foreign = False
+        live.queues = hello.queues
+        self._roster.add(live)
+        for job in rows:
+            self._roster.hand_out(job, now)
+            if job.timeout is not None:
+                self._outlets.expect_end(job, now)
+        return True
 
     async def _unknown(self, held: list[Held]) -> dict[str, Job]:
         """The rows of those that this manager does not know to run."""
@@ -222,3 +256,8 @@ class Reception:
             else:
                 verdicts.append(Verdict(h.job, h.attempt, "abandon"))
         return verdicts
+
+
+def offers_of(lanes: Iterable[Lane]) -> str:
+    """What a session's row says of the lanes it takes jobs of."""
+    return msgspec.json.encode(sorted(lanes)).decode()

@@ -29,7 +29,9 @@ class Recovery:
 
         :raises StoreError: it still fails; nothing was changed.
         """
-        running = {job.id: job for job in await self._store.running()}
+        rows = await self._store.running()
+        mine = self._roster.sessions
+        running = {job.id: job for job in rows if self._store.single_manager or job.session in mine}
         counts = await self._store.counts()
         lanes = await self._store.lanes()
         awaited = await self._store.jobs(self._announcer.awaited())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from easyjobs.core.job import Job, Lane, Session
 from easyjobs.hub.shelf import Shelf
@@ -26,12 +26,14 @@ class Live:
 
     `held` are the attempts the worker has, by job id; `unconfirmed` those among them that it has not acknowledged, by
     when they were sent. An outcome that has arrived takes its job out of `held` at once: its slot is free. `streak` are
-    its failures since its last success; one that only fails is given nothing until `barred_until`.
+    its failures since its last success; one that only fails is given nothing until `barred_until`. A `foreign` one is
+    another manager's, and about to be welcomed here.
     """
 
     __slots__ = (
         "barred_until",
         "blocked",
+        "foreign",
         "grace_until",
         "held",
         "lanes",
@@ -60,6 +62,7 @@ class Live:
         self.slots = row.slots
         self.parked = 0
         self.blocked: str | None = None
+        self.foreign = False
         self.leaving = False
         self.seen_at = now
         self.lease_until = now + lease
@@ -79,14 +82,23 @@ class Live:
         return self.voice is not None and not self.leaving and self.blocked is None and self.barred_until is None
 
 
-class Roster:
-    """All live sessions, and all jobs that run, as this manager knows them.
+class Elsewhere(NamedTuple):
+    """A live session that another manager on the same rows looks after, and the lanes it takes jobs of."""
 
-    `running` is the truth of the store in memory: whoever decides on a running job reads nothing.
+    row: Session
+    lanes: frozenset[Lane]
+
+
+class Roster:
+    """All live sessions of this manager, and all jobs that run in them.
+
+    `running` is the truth of the store in memory: whoever decides on a running job reads nothing. `elsewhere` are the
+    sessions of other managers, by id.
     """
 
     def __init__(self) -> None:
         self.sessions: dict[str, Live] = {}
+        self.elsewhere: dict[str, Elsewhere] = {}
         self.running: dict[str, Job] = {}
         self.logged: dict[str, Shelf] = {}  # what running attempts have logged
         self._by_worker: dict[str, Live] = {}
@@ -94,6 +106,7 @@ class Roster:
 
     def add(self, live: Live) -> None:
         """A session was welcomed."""
+        self.elsewhere.pop(live.row.id, None)
         self.sessions[live.row.id] = live
         self._by_worker[live.row.worker_id] = live
 
@@ -103,6 +116,12 @@ class Roster:
         if self._by_worker.get(live.row.worker_id) is live:
             del self._by_worker[live.row.worker_id]
         self.changed()
+
+    def forget(self, live: Live) -> None:
+        """A session has gone to another manager, with all that runs in it."""
+        for job in [job for job in self.running.values() if job.session == live.row.id]:
+            self.released(job)
+        self.remove(live)
 
     def of_worker(self, worker_id: str) -> Live | None:
         """The live session of a worker process."""
@@ -139,6 +158,19 @@ class Roster:
             for live in self.sessions.values()
             if live.voice is not None and any(lane.queue == queue and lane.task == name for lane in live.lanes)
         ]
+
+    def offered(self, lane: Lane) -> bool:
+        """Whether anybody has this very task, here or elsewhere."""
+        return bool(self.offering(lane)) or any(lane in other.lanes for other in self.elsewhere.values())
+
+    def lanes(self) -> set[Lane]:
+        """All that anybody offers, here or elsewhere."""
+        return self.lanes_beside(None)
+
+    def lanes_beside(self, worker_id: str | None) -> set[Lane]:
+        """As `lanes`, without those of one worker."""
+        everybody: list[Live | Elsewhere] = [*self.sessions.values(), *self.elsewhere.values()]
+        return set().union(*(one.lanes for one in everybody if one.row.worker_id != worker_id))
 
     def holders(self) -> Iterable[Live]:
         """All live sessions."""

@@ -11,6 +11,7 @@ from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.control import Control
 from easyjobs.hub.dispatcher import Dispatcher
+from easyjobs.hub.lead import Duty, Lead
 from easyjobs.hub.schedules import Schedules
 from easyjobs.hub.services.declarations import Declarations
 from easyjobs.hub.services.periodic import Periodic
@@ -37,19 +38,28 @@ class Scheduling:
         alerts: Alerts,
         ids: Ids,
         settings: HubSettings,
+        lead: Lead,
     ) -> None:
         self._store = store
         self.timetable = timetable = Timetable(alerts)
         self.schedules = Schedules(store, timetable, catalog, admission, committer, control, ids, settings)
         self._declarations = Declarations(store, timetable, committer)
         self._follow = Periodic(self._declarations, store.now)
-        tick = Periodic(Ticker(store, timetable, admission, committer, dispatcher, announcer, ids), store.now)
+        ticker = Ticker(store, timetable, admission, committer, dispatcher, announcer, ids)
+        tick = Periodic(Duty(ticker, lead), store.now)
+        lead.gained.append(tick.wake)
         timetable.changed = tick.wake
         self.services = [self._follow, tick]
 
     async def load(self, pauses: Iterable[Pause]) -> None:
         """Begin with what the store holds. Raises StoreError."""
         self.timetable.load(await self._store.schedules(), pauses)
+
+    async def follow(self) -> None:
+        """Take in what other managers have written. Raises StoreError."""
+        since = self._store.now()
+        rows = await self._store.schedules()
+        self.timetable.follow(rows, await self._store.pauses(), since)
 
     def registered(self, specs: Iterable[TaskSpec]) -> None:
         """These are tasks as they are known now; their schedules follow them. May be said again."""

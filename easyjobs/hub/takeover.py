@@ -21,8 +21,11 @@ async def take_over(
 ) -> None:
     """Sessions and running jobs as an earlier manager left them: everyone gets a lease and the grace to come back.
 
-    Workers that were embedded in that manager's process died with it. Once, before anything else moves a job.
+    Workers that were embedded in that manager's process died with it. Once, before anything else moves a job. Where
+    there may be other managers, these are theirs, or will come here by themselves: nothing is taken over.
     """
+    if not store.single_manager:
+        return
     now = store.now()
     until = now + settings.lease + settings.grace
     for row in await store.sessions():

@@ -48,6 +48,19 @@ class Timetable:
         for row in rows:
             self.put(row)
 
+    def follow(self, rows: Iterable[Schedule], pauses: Iterable[Pause], since: float) -> None:
+        """Take in what the store held at `since`: other managers write it too."""
+        self.pauses.clear()
+        self.pauses.update({pause.name: pause for pause in pauses if pause.kind == "schedule"})
+        stored = {row.id: row for row in rows}
+        for row in stored.values():
+            planned = self.rows.get(row.id)
+            if planned is None or planned.row.version < row.version:
+                self.put(row)
+        for id, planned in list(self.rows.items()):
+            if id not in stored and planned.row.updated_at < since:
+                self.drop(id)
+
     def find(self, id: str) -> Planned:
         """One schedule.
 

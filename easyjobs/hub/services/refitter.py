@@ -72,7 +72,7 @@ class Refitter:
                 unfit.setdefault(key, []).append(schedule.id)
         open_alerts = False
         for queue, name in tasks:
-            offered = [one for one in self._catalog.signatures(queue, name) if self._roster.offering(one.lane)]
+            offered = [one for one in self._catalog.signatures(queue, name) if self._roster.offered(one.lane)]
             if offered:
                 measures = {one.lane: Measure(one.checker, self._settings) for one in offered}
                 held = _Held(schedules=unfit.get((queue, name), []))

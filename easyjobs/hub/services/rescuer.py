@@ -6,7 +6,7 @@ import heapq
 import logging
 from typing import Literal, NamedTuple
 
-from easyjobs.core.changes import LoseSession
+from easyjobs.core.changes import LoseSession, Renew, Stale
 from easyjobs.core.events import CancelForced, WorkerDied
 from easyjobs.core.job import Job
 from easyjobs.hub.committer import Committer
@@ -30,10 +30,11 @@ class Rescuer:
 
     name = "rescuer"
 
-    def __init__(self, roster: Roster, committer: Committer, settings: HubSettings) -> None:
+    def __init__(self, roster: Roster, committer: Committer, settings: HubSettings, *, alone: bool) -> None:
         self._roster = roster
         self._committer = committer
         self._settings = settings
+        self._alone = alone
         self._expected: float | None = None
 
     async def run_once(self, now: float) -> float | None:
@@ -59,17 +60,36 @@ class Rescuer:
             live.lease_until = live.spared_until = until
             if live.grace_until is not None:
                 live.grace_until = until
+            if not self._alone:
+                self._committer.add(Chore([Renew(live.row.id, live.row.epoch, until)]))  # for the others to see
 
     def lose(self, live: Live, now: float, why: str) -> None:
-        """End a session for good: first its row, then its jobs, in one batch."""
-        log.warning("worker %s is lost: %s; its %d jobs go elsewhere", live.row.name, why, len(live.held))
+        """End a session for good: first its row, then its jobs, in one batch. Where there are other managers, the jobs
+        follow once the session is known to be lost: it may have come to one of them, or be vouched for there.
+        """
         self._roster.remove(live)
-        self._committer.add(Chore([LoseSession(live.row.id, None, now)]))
+        if live.voice is not None:
+            live.voice.close(SLOW, "the lease is over")
+        if self._alone:
+            self._committer.add(Chore([LoseSession(live.row.id, None, now)]))
+            self._free(live, why)
+            return
+
+        def done(stale: Stale | None) -> None:
+            if stale is None:
+                self._free(live, why)
+            else:
+                log.info("worker %s is not lost: it is known to another manager", live.row.name)
+                self._roster.forget(live)
+
+        lose = LoseSession(live.row.id, live.row.epoch, now, expires_by=live.lease_until)
+        self._committer.add(Chore([lose], done))
+
+    def _free(self, live: Live, why: str) -> None:
+        log.warning("worker %s is lost: %s; its %d jobs go elsewhere", live.row.name, why, len(live.held))
         for job in [job for job in self._roster.running.values() if job.session == live.row.id]:
             reason = f"worker {live.row.name} died: {why}"
             self._committer.add(Word(job.id, WorkerDied(job.attempt, job.token or "", reason)))
-        if live.voice is not None:
-            live.voice.close(SLOW, "the lease is over")
 
 
 class Due(NamedTuple):

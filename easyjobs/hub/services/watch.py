@@ -110,7 +110,7 @@ class Watch:
 
     async def _ready_without_worker(self) -> set[Task]:
         """The tasks whose jobs could begin now, if only anybody offered them."""
-        offered = {(lane.queue, lane.task) for live in self._roster.holders() for lane in live.lanes}
+        offered = {(lane.queue, lane.task) for lane in self._roster.lanes()}
         if all((lane.queue, lane.task) in offered for lane in self._dispatcher.ready):
             return set()
         # what the dispatcher takes to be ready may be cancelled, or not due: here the store's word counts

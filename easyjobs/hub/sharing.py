@@ -1,0 +1,67 @@
+"""All that several managers on the same rows need of each, put together. A manager that is alone needs none of it."""
+
+from __future__ import annotations
+
+from easyjobs.hub.announcer import Announcer
+from easyjobs.hub.catalog import Catalog
+from easyjobs.hub.committer import Committer
+from easyjobs.hub.dispatcher import Dispatcher
+from easyjobs.hub.lead import Duty, Lead
+from easyjobs.hub.neighbours import Neighbours
+from easyjobs.hub.outlets import Outlets
+from easyjobs.hub.pausing import Pausing
+from easyjobs.hub.roster import Roster
+from easyjobs.hub.scheduling import Scheduling
+from easyjobs.hub.services.orphans import Orphans
+from easyjobs.hub.services.periodic import Periodic
+from easyjobs.hub.settings import HubSettings
+from easyjobs.ids import Ids
+from easyjobs.stores.base import Store
+
+
+class Sharing:
+    """Run its `services`; `load` first."""
+
+    def __init__(
+        self,
+        store: Store,
+        instance: str,
+        lead: Lead,
+        roster: Roster,
+        catalog: Catalog,
+        dispatcher: Dispatcher,
+        committer: Committer,
+        announcer: Announcer,
+        outlets: Outlets,
+        pausing: Pausing,
+        scheduling: Scheduling,
+        ids: Ids,
+        settings: HubSettings,
+    ) -> None:
+        self._store = store
+        self.neighbours = Neighbours(
+            store,
+            instance,
+            roster,
+            catalog,
+            dispatcher,
+            committer,
+            announcer,
+            outlets,
+            pausing,
+            scheduling,
+            ids,
+        )
+        self._orphans = Orphans(store, roster, committer, settings)
+        self.services: list[Periodic] = []
+        if not store.single_manager:
+            look = Periodic(self.neighbours, store.now)
+            self.neighbours.wake = look.wake
+            store.listen(self.neighbours.heard)
+            lead.gained.append(self._orphans.pardon)
+            lead.gained.append(self.neighbours.refresh)
+            self.services = [Periodic(lead, store.now), look, Periodic(Duty(self._orphans, lead), store.now)]
+
+    def doubt(self) -> None:
+        """The store failed: nobody may be held dead for that."""
+        self._orphans.pardon()
