@@ -95,10 +95,21 @@ class Release(msgspec.Struct):
     """The prerequisite `id` has completed: every edge from it that was not counted yet is counted, once.
 
     Each such follower's `deps_left` falls by one and its version rises by one; a `waiting` one that reaches 0 becomes
-    `queued` (ready if its `run_at` has come) and is among `Committed.released`.
+    `queued` (ready if its `run_at` has come) and is among `Committed.released`. One whose turn is `gather` is released
+    too, and ready, but stays `waiting`.
     """
 
     id: str
+
+
+class PutFresh(msgspec.Struct):
+    """A job completed `at` that time, which serves whoever looks for one of `keys`; they are kept until `until`, and
+    longer than the job. May be repeated: of two, the later `at` and the later `until` stand.
+    """
+
+    keys: list[str]
+    at: float
+    until: float
 
 
 class PutSchedule(msgspec.Struct):
@@ -189,6 +200,7 @@ Write: TypeAlias = (
     | DropPause
     | AddEdge
     | Release
+    | PutFresh
     | PutSchedule
     | DropSchedule
 )
@@ -254,11 +266,13 @@ class Claim(msgspec.Struct):
 
 class Committed(msgspec.Struct):
     """The answer to a commit: a verdict for each unit in order, the jobs that were claimed, in order of urgency, with
-    their new rows, the lanes in which nothing is ready any more, and the followers that were queued, oldest first, as
-    they were when the last unit was applied.
+    their new rows, the lanes in which nothing is ready any more, the followers that were released, oldest first, as
+    they were when the last unit was applied, and those jobs, in order of urgency, that were left as they are although
+    there was a slot for them, because their `turn` comes first.
     """
 
     verdicts: list[Verdict]
     claimed: list[Job] = []
     emptied: list[Lane] = []
     released: list[Job] = []
+    turns: list[Job] = []

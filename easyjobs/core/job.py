@@ -21,9 +21,15 @@ class Lane(NamedTuple):
     signature: str
 
 
-Relation = Literal["call", "before", "after", "failure"]
+Relation = Literal["call", "before", "after", "failure", "dependency", "member"]
 """Why a job's parent made it: by calling it, because it must end first (`run_before`), because it follows
-(`run_after`), or because it looks after a failure (`on_failure`).
+(`run_after`), because it looks after a failure (`on_failure`), because the parent needs it fresh (`dependencies`), or
+because the parent is a group (`write_all`) of which it is a part.
+"""
+
+Turn = Literal["check", "spread", "gather"]
+"""What must be done about a job when its turn comes, in place of running it: `check` whether what it depends on is fresh;
+`spread` a group into its members; `gather` it when all of those have ended.
 """
 
 
@@ -74,6 +80,7 @@ class Job(msgspec.Struct):
     schedule: str | None = None  # id of the schedule that made it
     tick: float | None = None  # the nominal time it was made for; no two jobs of a schedule have the same
     crashed_at: str | None = None  # JSON list of the times of its crashes, as far as they count
+    turn: Turn | None = None  # what comes before it may be claimed
 
     @property
     def lane(self) -> Lane:
@@ -102,11 +109,13 @@ class Attempt(msgspec.Struct):
 
 
 class Edge(msgspec.Struct, frozen=True):
-    """`follower` waits for `prerequisite`. `bad` is what becomes of the follower when that does not complete."""
+    """`follower` waits for `prerequisite`. `bad` is what becomes of the follower when that does not complete: it fails,
+    is skipped, or counts that end like any other.
+    """
 
     prerequisite: str
     follower: str
-    bad: Literal["fail", "skip"] = "fail"
+    bad: Literal["fail", "skip", "count"] = "fail"
 
 
 class LogLine(msgspec.Struct):

@@ -22,7 +22,6 @@ from easyjobs.hub.pausing import Pausing
 from easyjobs.hub.roster import Elsewhere, Roster
 from easyjobs.hub.scheduling import Scheduling
 from easyjobs.ids import Ids
-from easyjobs.protocol.manager_side import REPLACED
 from easyjobs.stores.base import Count, Hint, Kind, Store
 from easyjobs.stores.hints import both
 
@@ -189,8 +188,6 @@ class Neighbours:
                 log.info("worker %s has gone to another manager", row.name)
                 self._roster.forget(live)
                 elsewhere[row.id] = Elsewhere(row, _lanes(row))
-                if live.voice is not None:
-                    live.voice.close(REPLACED, "this worker has come to another manager")
         before = {other.lanes for other in self._roster.elsewhere.values()}
         self._roster.elsewhere = elsewhere
         if before != {other.lanes for other in elsewhere.values()}:

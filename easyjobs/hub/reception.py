@@ -201,6 +201,8 @@ class Reception:
                 return live
             elif live.row.epoch + ahead > row.epoch:
                 ahead = 1  # another connection was faster
+            elif not self._store.single_manager:
+                self._roster.forget(live)  # it was at another manager meanwhile, and has jobs from there
             elif ahead == 1:
                 ahead = 2  # a commit of unknown outcome may have raised it already
             else:

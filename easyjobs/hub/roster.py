@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from easyjobs.core.job import Job, Lane, Session
 from easyjobs.hub.shelf import Shelf
+from easyjobs.protocol.manager_side import REPLACED
 from easyjobs.protocol.messages import FromManager
 
 
@@ -122,6 +123,9 @@ class Roster:
         for job in [job for job in self.running.values() if job.session == live.row.id]:
             self.released(job)
         self.remove(live)
+        for voice in (live.voice, *live.watchdogs):
+            if voice is not None:
+                voice.close(REPLACED, "this worker has come to another manager")
 
     def of_worker(self, worker_id: str) -> Live | None:
         """The live session of a worker process."""

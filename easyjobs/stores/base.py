@@ -166,7 +166,8 @@ class Store(Protocol):
         The claim takes ready jobs (`queued` or `retry`, run_at come) of the offers' lanes, most urgent first
         (`placement.urgency`), gives them to offers as `placement.place` says, within its `capacity` counters, and
         moves each to `running`: attempt + 1, version + 1, started_at now, its token, session and worker, progress
-        empty, `holds` the counter it charged. Offers of sessions that are not live, or of another epoch, are passed
+        empty, `holds` the counter it charged. One with a `turn` takes a slot, so that nothing less urgent gets that,
+        but stays ready and as it is, and is among `Committed.turns`. Offers of sessions that are not live, or of another epoch, are passed
         over.
         """
 
@@ -222,6 +223,14 @@ class Store(Protocol):
         prerequisite.
         """
 
+    async def coming(self, queue: str, task: str, limit: int) -> list[Job]:
+        """Jobs of a task that will end before long, oldest first: those that run, may be claimed, wait for others or
+        are to be tried again; of each of these kinds up to `limit`, of many any.
+        """
+
+    async def fresh(self, keys: Sequence[str]) -> dict[str, float]:
+        """When a job last completed that serves each of `keys` (`PutFresh`); only keys of which that is known."""
+
     async def live_of(self, schedules: Sequence[str]) -> dict[str, list[Job]]:
         """The jobs of these schedules that have not ended, oldest first; only schedules that have any."""
 
@@ -241,6 +250,7 @@ class Store(Protocol):
         """Remove up to `limit` jobs that ended too long ago, with their attempts, logs and the edges that end at them;
         how many it removed.
 
-        Sessions that were lost so long ago (as `others`) go too, uncounted.
+        Sessions that were lost so long ago (as `others`) go too, uncounted, and the keys of `PutFresh` that were to be
+        kept until now.
         One call looks at a bounded part of the rows, the next goes on from there; on a small store one call sees all.
         """

@@ -7,8 +7,8 @@ node's gate, so that one that was killed says no word more, while its coroutines
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
 
 from easyjobs.client import EasyJobsClient
 from easyjobs.core.changes import Claim, Committed, Unit
@@ -16,6 +16,8 @@ from easyjobs.errors import ProtocolError, StoreFull, StoreUnavailable
 from easyjobs.hub.hub import Hub
 from easyjobs.hub.settings import HubSettings
 from easyjobs.ids import Ids
+from easyjobs.stores.base import Hint
+from easyjobs.stores.hints import hint_of
 from easyjobs.stores.memory import MemoryStore
 from easyjobs.testing.loop import VirtualClock, VirtualLoop
 from easyjobs.testing.network import CALM, Network, Node, Weather
@@ -23,20 +25,37 @@ from easyjobs.wire.link import Link, LinkClosed
 from easyjobs.workers.worker import EasyJobsWorker
 
 MANAGER = "manager"
+HINTED = 0.8
+"""How many hints arrive."""
+
+LATE = 0.2
+"""Seconds that one takes at most."""
 
 
 class FaultyStore:
     """A store that a node uses: commits take time, fail, and end with the node, before or after they were written.
 
-    :param chance: of each commit to fail; half of those that fail have been written all the same.
     :param committed: called after each commit that was written, before anybody learns of it.
+    :param others: of all managers on these rows; None where there is one manager only. Hints to them come late, or not.
+
+    `chance`: of each commit to fail; half of those that fail have been written all the same.
     """
 
-    def __init__(self, store: MemoryStore, node: Node, loop: VirtualLoop, committed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: MemoryStore,
+        node: Node,
+        loop: VirtualLoop,
+        committed: Callable[[], None],
+        others: dict[str, Manager] | None = None,
+    ) -> None:
         self._store = store
         self._node = node
         self._loop = loop
         self._committed = committed
+        self._others = others
+        self.single_manager = others is None
+        self._heard: Callable[[Hint], None] = lambda hint: None
         self.chance = 0.0
         self.slowest = 0.004  # seconds of a commit
         self.crash_in: int | None = None  # commits until the node dies, in the middle of one
@@ -55,10 +74,20 @@ class FaultyStore:
 
         return gated
 
+    def listen(self, heard: Callable[[Hint], None]) -> None:
+        """As `Store.listen`."""
+        self._heard = heard
+
     async def open(self) -> None:
         """Open the rows, whoever left them open: a killed manager closes nothing."""
-        await self._store.close()
-        await self._store.open()
+        if self._others is None:
+            await self._store.close()
+            await self._store.open()
+
+    async def close(self) -> None:
+        """Close the rows, unless others may use them."""
+        if self._others is None:
+            await self._store.close()
 
     async def commit(self, units: Sequence[Unit], claim: Claim | None = None) -> Committed:
         """As `Store.commit`, with everything that may befall it."""
@@ -81,6 +110,7 @@ class FaultyStore:
         if written:
             committed = await self._store.commit(units, claim)
             self._committed()
+            self._hint(units, committed)
         if crash:
             self.on_crash()
         await self._node.gate()
@@ -88,9 +118,30 @@ class FaultyStore:
             raise trouble or StoreUnavailable("the disk did not answer")
         return committed
 
+    def _hint(self, units: Sequence[Unit], committed: Committed) -> None:
+        hint = hint_of(units, committed) if self._others else None
+        if self._others is None or hint is None:
+            return
+        for manager in self._others.values():
+            if manager.store is not self and self._loop.random.random() < HINTED:
+                self._loop.call_later(self._loop.random.random() * LATE, manager.store.hear, hint)
+
+    def hear(self, hint: Hint) -> None:
+        """Another manager's hint arrives."""
+        if self._node.alive:
+            self._heard(hint)
+
     async def _pass_time(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         await self._node.gate()
+
+
+class Manager(NamedTuple):
+    """One manager process."""
+
+    node: Node
+    hub: Hub
+    store: FaultyStore
 
 
 class _Transport:
@@ -105,8 +156,9 @@ class _Transport:
 
 
 class SimulatedCluster:
-    """One manager at a time on rows that outlive it, and any number of workers and clients.
+    """Managers on rows that outlive them, and any number of workers and clients.
 
+    :param managers: how many there may be at a time; each worker and client comes to any of them.
     :param committed: called with the rows after each commit. Use inside `easyjobs.testing.loop.run`.
     """
 
@@ -116,6 +168,7 @@ class SimulatedCluster:
         *,
         settings: HubSettings | None = None,
         weather: Weather = CALM,
+        managers: int = 1,
         committed: Callable[[MemoryStore], None] = lambda store: None,
     ) -> None:
         self.loop = loop
@@ -123,24 +176,28 @@ class SimulatedCluster:
         self.clock = VirtualClock(loop)
         self.rows = MemoryStore(self.clock)
         self.settings = settings or HubSettings()
-        self.hub: Hub | None = None
-        self.store: FaultyStore | None = None
+        self.names = (MANAGER, *(f"{MANAGER}{n}" for n in range(2, managers + 1)))
+        self.managers: dict[str, Manager] = {}
         self.workers: dict[str, tuple[Node, EasyJobsWorker]] = {}
         self._committed = committed
-        self._manager: Node | None = None
         self._lives = 0
+        self._opened = False
 
     def _ids(self) -> Ids:
         self._lives += 1
         return Ids(self.loop.seed * 1_000_003 + self._lives)
 
-    async def start_manager(self) -> Hub:
-        """A manager comes to life on the rows as they are; another one must not live."""
-        node = self.network.node(MANAGER)
-        store = FaultyStore(self.rows, node, self.loop, lambda: self._committed(self.rows))
-        store.on_crash = self.kill_manager
+    async def start_manager(self, name: str = MANAGER) -> Hub:
+        """A manager comes to life on the rows as they are; another one of that name must not live."""
+        node = self.network.node(name)
+        others = None if len(self.names) == 1 else self.managers
+        if others is not None and not self._opened:
+            self._opened = True
+            await self.rows.open()
+        store = FaultyStore(self.rows, node, self.loop, lambda: self._committed(self.rows), others)
+        store.on_crash = lambda: self.kill_manager(name)
         hub = Hub(store, clock=self.clock, ids=self._ids(), settings=self.settings)
-        self._manager, self.hub, self.store = node, hub, store
+        self.managers[name] = Manager(node, hub, store)
         await hub.start()
 
         async def accept(link: Link) -> None:
@@ -159,15 +216,20 @@ class SimulatedCluster:
         node.listen(accept)
         return hub
 
-    def kill_manager(self, *, silent: bool = False) -> None:
+    def kill_manager(self, name: str = MANAGER, *, silent: bool = False) -> None:
         """As `kill -9`."""
-        if self._manager is not None and self._manager.alive:
-            self.network.kill(self._manager, silent=silent)
+        if self.managed(name):
+            self.network.kill(self.managers[name].node, silent=silent)
 
-    @property
-    def managed(self) -> bool:
+    def managed(self, name: str = MANAGER) -> bool:
         """Whether a manager lives."""
-        return self._manager is not None and self._manager.alive
+        return name in self.managers and self.managers[name].node.alive
+
+    def _dialler(self, node: Node) -> Callable[[], Awaitable[Link]]:
+        """To any manager, as behind a balancer."""
+        if len(self.names) == 1:
+            return node.dialler(MANAGER)
+        return lambda: node.dialler(self.loop.random.choice(self.names))()
 
     async def start_worker(
         self, name: str, declare: Callable[[EasyJobsWorker, Node], None], *, slots: int = 4, queue: str = "play"
@@ -179,7 +241,7 @@ class SimulatedCluster:
             max_tasks_per_worker=slots,
             name=name,
             worker_id=name,
-            connect=node.dialler(MANAGER),
+            connect=self._dialler(node),
             clock=self.clock,
             ids=self._ids(),
             watchdog=False,
@@ -198,5 +260,5 @@ class SimulatedCluster:
         """A client process."""
         node = self.network.node(name)
         return EasyJobsClient(
-            connect=node.dialler(MANAGER), clock=self.clock, ids=self._ids(), connect_timeout=connect_timeout, name=name
+            connect=self._dialler(node), clock=self.clock, ids=self._ids(), connect_timeout=connect_timeout, name=name
         )

@@ -12,7 +12,7 @@ from easyjobs.core.states import FINAL
 from easyjobs.errors import ConnectionLost, JobFailed, Refused, WaitTimeout
 from easyjobs.testing.loop import VirtualLoop
 from easyjobs.testing.network import CALM, Node, Weather
-from easyjobs.testing.simulated import MANAGER, SimulatedCluster
+from easyjobs.testing.simulated import SimulatedCluster
 from tests.simulation.ledger import Ledger, Violation
 
 ROUGH = Weather(reset=0.004, swallow=0.002, stall=0.002, stall_for=(0.5, 20.0))
@@ -57,11 +57,11 @@ CALM_AFTER = 400.0  # and of peace, in which everything must end: two leases, th
 class Story:
     """A cluster, its ledger, and what happens to them."""
 
-    def __init__(self, loop: VirtualLoop) -> None:
+    def __init__(self, loop: VirtualLoop, managers: int = 1) -> None:
         self.loop = loop
         self.chance = loop.random
         self.ledger = Ledger(CHAINS)
-        self.cluster = SimulatedCluster(loop, committed=self.ledger.check)
+        self.cluster = SimulatedCluster(loop, managers=managers, committed=self.ledger.check)
         self.nursery = Nursery("story")
         self.handed: list[str] = []
 
@@ -258,35 +258,37 @@ class Story:
             )
             self.ledger.tell(f"{self.loop.time():.2f} {fault}")
             worker = self.chance.choice(WORKERS)
+            manager = self.chance.choice(self.cluster.names)
+            store = self.cluster.managers[manager].store
             if fault == "kill worker":
                 if worker in self.cluster.workers:
                     self.cluster.kill_worker(worker, silent=self.chance.random() < 0.3)
                 self.revive_later(self.chance.uniform(0.1, 12.0), worker)
             elif fault == "kill manager":
-                self.cluster.kill_manager(silent=self.chance.random() < 0.3)
-            elif fault == "crash in commit" and self.cluster.store is not None:
-                self.cluster.store.crash_in = self.chance.randrange(1, 6)
+                self.cluster.kill_manager(manager, silent=self.chance.random() < 0.3)
+            elif fault == "crash in commit":
+                store.crash_in = self.chance.randrange(1, 6)
             elif fault == "cut":
                 one_way = self.chance.random() < 0.3
-                self.cluster.network.cut(worker, MANAGER, self.chance.choice((1.0, 5.0, 30.0, 45.0)), one_way=one_way)
+                self.cluster.network.cut(worker, manager, self.chance.choice((1.0, 5.0, 30.0, 45.0)), one_way=one_way)
             elif fault == "half open":
-                ends = (worker, MANAGER) if self.chance.random() < 0.5 else (MANAGER, worker)
+                ends = (worker, manager) if self.chance.random() < 0.5 else (manager, worker)
                 self.cluster.network.half_open(*ends)
-            elif fault == "store" and self.cluster.store is not None:
-                self.cluster.store.chance = self.chance.choice((0.0, 0.0, 0.05, 0.3))
+            elif fault == "store":
+                store.chance = self.chance.choice((0.0, 0.0, 0.05, 0.3))
             elif fault == "clock":
                 seconds = self.chance.choice((-30.0, -5.0, 5.0, 3600.0))
                 self.ledger.set_back += max(0.0, -seconds)
                 self.cluster.clock.jump(seconds)
             elif fault == "reset":
-                self.cluster.network.reset(worker, MANAGER)
+                self.cluster.network.reset(worker, manager)
 
-    async def keep_managed(self) -> None:
+    async def keep_managed(self, name: str) -> None:
         """Whoever restarts a manager that died."""
         while True:
-            if not self.cluster.managed:
+            if not self.cluster.managed(name):
                 await asyncio.sleep(self.chance.uniform(0.05, 4.0))
-                await self.cluster.start_manager()
+                await self.cluster.start_manager(name)
             await asyncio.sleep(0.5)
 
     async def revive(self, worker: str) -> None:
@@ -314,8 +316,9 @@ class Story:
 
     async def play(self) -> None:
         """The story. Raises Violation where something did not hold."""
-        await self.cluster.start_manager()
-        self.nursery.spawn(self.keep_managed(), "keeper")
+        for name in self.cluster.names:
+            await self.cluster.start_manager(name)
+            self.nursery.spawn(self.keep_managed(name), "keeper")
         for worker in WORKERS:
             await self.cluster.start_worker(worker, self.declare, slots=self.chance.randrange(1, 5))
         clients = [self.cluster.client("c1"), self.cluster.client("c2")]
@@ -334,11 +337,14 @@ class Story:
         """End all faults; whoever is dead comes back."""
         self.ledger.tell(f"{self.loop.time():.2f} heal")
         self.cluster.network.heal()
-        if self.cluster.store is not None:
-            self.cluster.store.chance = 0.0
-            self.cluster.store.crash_in = None
+        self.mend_stores()
         for worker in WORKERS:
             self.revive_later(1.0, worker)
+
+    def mend_stores(self) -> None:
+        """They fail no more, of whichever manager."""
+        for manager in self.cluster.managers.values():
+            manager.store.chance, manager.store.crash_in = 0.0, None
 
     async def converge(self) -> None:
         """In peace every job must end; those that schedules make meanwhile need not have.
@@ -349,8 +355,7 @@ class Story:
         ticking = {id for id, job in rows.items() if job.schedule is not None}
         until = self.loop.time() + CALM_AFTER
         while self.loop.time() < until:
-            if self.cluster.managed and self.cluster.store is not None:
-                self.cluster.store.chance, self.cluster.store.crash_in = 0.0, None
+            self.mend_stores()
             if all(job.state in FINAL for id, job in rows.items() if job.schedule is None or id in ticking):
                 return
             await asyncio.sleep(2.0)
@@ -374,7 +379,8 @@ class Story:
         """
         if self.ledger.broken:
             raise self.ledger.broken[0]
-        if self.cluster.hub is not None and self.cluster.hub.counters["illegal"]:
-            raise Violation("an illegal transition was asked for")
-        if self.cluster.hub is not None and self.cluster.hub.counters["bugs"]:
-            raise Violation("the committer tripped over a mistake")
+        for manager in self.cluster.managers.values():
+            if manager.hub.counters["illegal"]:
+                raise Violation("an illegal transition was asked for")
+            if manager.hub.counters["bugs"]:
+                raise Violation("the committer tripped over a mistake")

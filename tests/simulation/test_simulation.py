@@ -25,7 +25,7 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def tell(seed: int) -> int:
+def tell(seed: int, managers: int = 1) -> int:
     """Play one seed; its fingerprint.
 
     :raises AssertionError: with what did not hold, the last events, and how to see it again.
@@ -35,7 +35,7 @@ def tell(seed: int) -> int:
 
     def main(loop: VirtualLoop) -> object:
         loops.append(loop)
-        stories.append(Story(loop))
+        stories.append(Story(loop, managers))
         return stories[0].play()
 
     try:
@@ -43,7 +43,7 @@ def tell(seed: int) -> int:
     except (Violation, Stuck) as failure:
         events = "\n  ".join(stories[0].ledger.events[-LAST:])
         raise AssertionError(
-            f"seed {seed}: {failure}\n  {events}\nagain: python -m tests.simulation {seed}"
+            f"seed {seed}: {failure}\n  {events}\nagain: python -m tests.simulation {seed} {managers}"
         ) from failure
     return loops[0].fingerprint
 
@@ -55,6 +55,15 @@ def test_every_promise_holds_under_every_fault(seeds: int) -> None:
         trace = tell(seed)
         if seed % 100 == 0:
             assert tell(seed) == trace, f"seed {seed} does not repeat itself"
+
+
+@pytest.mark.timeout(300)
+def test_every_promise_holds_with_three_managers_on_one_store(seeds: int) -> None:
+    """As with one."""
+    for seed in range(seeds or IN_TEST // 8):
+        trace = tell(seed, managers=3)
+        if seed % 100 == 0:
+            assert tell(seed, managers=3) == trace, f"seed {seed} does not repeat itself"
 
 
 @pytest.mark.timeout(120)

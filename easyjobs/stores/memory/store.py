@@ -11,10 +11,13 @@ from easyjobs.core.changes import APPLIED, Broken, Claim, Committed, Insert, Sta
 from easyjobs.core.job import Attempt, Edge, Job, Lane, LogLine, Session
 from easyjobs.core.placement import place, urgency
 from easyjobs.core.schedule import Schedule
-from easyjobs.core.states import CLAIMABLE, COMPLETED, RUNNING, WAITING, State
+from easyjobs.core.states import CLAIMABLE, COMPLETED, QUEUED, RETRY, RUNNING, WAITING, State
 from easyjobs.errors import StoreLocked, StoreUnavailable
 from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention
 from easyjobs.stores.memory.tables import GuardFailed, Tables, changed, put
+
+
+COMING = frozenset(("ready", RUNNING, WAITING, RETRY))
 
 
 class MemoryStore(Tables):
@@ -58,9 +61,9 @@ class MemoryStore(Tables):
         self._released.clear()
         verdicts = [self._apply(unit) for unit in units]
         released = sorted((self._jobs[id] for id in self._released if id in self._jobs), key=lambda job: job.seq)
-        claimed, emptied = self._claim(claim) if claim is not None else ([], [])
+        claimed, emptied, turns = self._claim(claim) if claim is not None else ([], [], [])
         self._undo.clear()
-        return Committed(verdicts, _copies(claimed), emptied, _copies(released))
+        return Committed(verdicts, _copies(claimed), emptied, _copies(released), _copies(turns))
 
     def _apply(self, unit: Unit) -> Verdict:
         self._undo.clear()
@@ -83,15 +86,19 @@ class MemoryStore(Tables):
             job.seq = number
         return APPLIED
 
-    def _claim(self, claim: Claim) -> tuple[list[Job], list[Lane]]:
+    def _claim(self, claim: Claim) -> tuple[list[Job], list[Lane], list[Job]]:
         offers = [o for o in claim.offers if o.slots > 0 and self._is_live(o.session, o.epoch)]
         lanes = {lane for offer in offers for lane in offer.lanes}
         used = Counter(job.holds for job in self._jobs.values() if job.state == RUNNING and job.holds is not None)
         room = {lane: most - used[counter] for lane, (counter, most) in claim.capacity.items()}
         counters = {lane: counter for lane, (counter, _) in claim.capacity.items()}
         ready = sorted((job for job in self._ready_jobs() if job.lane in lanes), key=urgency)
-        claimed = []
+        claimed: list[Job] = []
+        turns: list[Job] = []
         for (job, offer), token in zip(place(ready, offers, room, counters), claim.tokens, strict=False):
+            if job.turn is not None:
+                turns.append(job)
+                continue
             row = changed(
                 job,
                 state=RUNNING,
@@ -106,7 +113,7 @@ class MemoryStore(Tables):
             )
             self._put_job(row)
             claimed.append(row)
-        return claimed, sorted(lanes - {job.lane for job in self._ready_jobs()})
+        return claimed, sorted(lanes - {job.lane for job in self._ready_jobs()}), turns
 
     def _is_live(self, id: str, epoch: int) -> bool:
         session = self._sessions.get(id)
@@ -153,6 +160,7 @@ class MemoryStore(Tables):
         for session in list(self._sessions.values()):
             if session.ended_at is not None and session.ended_at <= now - retention.others:
                 self._set(self._sessions, session.id, None)
+        self._fresh = {key: (at, until) for key, (at, until) in self._fresh.items() if until > now}
         self._undo.clear()
         return len(old)
 
@@ -248,6 +256,23 @@ class MemoryStore(Tables):
         asked = set(ids)
         found = [edge for edge in self._edges if edge.follower in asked]
         return sorted(found, key=lambda edge: (edge.follower, edge.prerequisite))
+
+    async def coming(self, queue: str, task: str, limit: int) -> list[Job]:
+        """Jobs of a task that will end before long, oldest first."""
+        self._check_open()
+        seen: Counter[str] = Counter()
+        found: list[Job] = []
+        for job in sorted(self._jobs.values(), key=lambda job: job.seq):
+            kind = "ready" if self._ready.get(job.id) and job.state == QUEUED else job.state
+            if (job.queue, job.task) == (queue, task) and kind in COMING and seen[kind] < limit:
+                seen[kind] += 1
+                found.append(copy.copy(job))
+        return found
+
+    async def fresh(self, keys: Sequence[str]) -> dict[str, float]:
+        """When a job last completed that serves each of some keys."""
+        self._check_open()
+        return {key: self._fresh[key][0] for key in keys if key in self._fresh}
 
     async def live_of(self, schedules: Sequence[str]) -> dict[str, list[Job]]:
         """Jobs of some schedules that have not ended, the oldest first."""

@@ -22,6 +22,7 @@ from easyjobs.core.changes import (
     Insert,
     LoseSession,
     NoteProgress,
+    PutFresh,
     PutPause,
     PutSchedule,
     PutSession,
@@ -73,7 +74,8 @@ class Tables:
         self._attempts: dict[str, tuple[Attempt, ...]] = {}
         self._logs: dict[str, tuple[LogRow, ...]] = {}
         self._edges: dict[Edge, bool] = {}  # whether its prerequisite has completed, and it was counted
-        self._released: dict[str, bool] = {}  # followers that the commit under way has queued
+        self._released: dict[str, bool] = {}  # followers that the commit under way has released
+        self._fresh: dict[str, tuple[float, float]] = {}  # when a job that serves the key completed; kept until
         self._sessions: dict[str, Session] = {}
         self._tasks: dict[Lane, KnownTask] = {}
         self._schedules: dict[str, Schedule] = {}
@@ -190,7 +192,7 @@ class Tables:
             if row is None or row.final:
                 raise GuardFailed("ended", edge.prerequisite)
             self._put_job(changed(row, followers=row.followers + 1, version=row.version + 1), moved=False)
-        if any(msgspec.structs.replace(edge, bad=bad) in self._edges for bad in ("fail", "skip")):
+        if any(msgspec.structs.replace(edge, bad=bad) in self._edges for bad in ("fail", "skip", "count")):
             raise ValueError(f"{edge.follower} waits for {edge.prerequisite} already")
         self._set(self._edges, storable(edge), False)
 
@@ -204,10 +206,20 @@ class Tables:
 
     def _count_down(self, row: Job) -> None:
         if row.state == WAITING and row.deps_left == 0:
-            self._put_job(changed(row, state=QUEUED))
+            if row.turn == "gather":
+                self._put_job(row, moved=False)
+                self._set(self._ready, row.id, True)
+            else:
+                self._put_job(changed(row, state=QUEUED))
             self._set(self._released, row.id, True)
         else:
             self._put_job(row, moved=False)
+
+    def _put_fresh(self, write: PutFresh) -> None:
+        storable(write)
+        for key in write.keys:
+            at, until = self._fresh.get(key, (write.at, write.until))
+            self._set(self._fresh, key, (max(at, write.at), max(until, write.until)))
 
     # -- schedules
 
@@ -272,6 +284,7 @@ _WRITES: Final[dict[type, Callable[[Tables, Any], None]]] = {
     AppendLogs: Tables._append_logs,
     AddEdge: Tables._add_edge,
     Release: Tables._release,
+    PutFresh: Tables._put_fresh,
     PutSchedule: Tables._put_schedule,
     DropSchedule: Tables._drop_schedule,
     PutTask: Tables._put_task,
