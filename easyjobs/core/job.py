@@ -28,8 +28,8 @@ because the parent is a group (`write_all`) of which it is a part.
 """
 
 Turn = Literal["check", "spread", "gather"]
-"""What must be done about a job when its turn comes, in place of running it: `check` whether what it depends on is fresh;
-`spread` a group into its members; `gather` it when all of those have ended.
+"""What must be done about a job when its turn comes, in place of running it: `check` whether what it depends on is
+fresh; `spread` a group into its members; `gather` it when all of those have ended.
 """
 
 

@@ -129,7 +129,11 @@ class Chains:
             if handler is not None:
                 failure = chain.failure(job, error, self._most)
                 todo += self._follow(links, job, ":".join(handler), "failure", failure, joins, now)
+            counted = False
             for edge, follower in waiting.get(job.id, ()):
+                if edge.bad == "count":
+                    counted = True
+                    continue
                 event = PrerequisiteEnded(job.id, _shown(job, follower), step.state, edge.bad, error)
                 unmet = advance(follower, event, now)
                 if follower.id not in seen and isinstance(unmet, Step):
@@ -137,6 +141,8 @@ class Chains:
                     links.writes.append(Update(follower, unmet.columns))
                     links.ended.append((follower, unmet))
                     todo.append((follower, unmet))
+            if counted:
+                links.writes.append(Release(job.id))
 
     def _follow(
         self, links: Links, parent: Job, name: str, relation: Relation, value: str, joins: Joins, now: float

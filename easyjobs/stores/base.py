@@ -167,8 +167,8 @@ class Store(Protocol):
         (`placement.urgency`), gives them to offers as `placement.place` says, within its `capacity` counters, and
         moves each to `running`: attempt + 1, version + 1, started_at now, its token, session and worker, progress
         empty, `holds` the counter it charged. One with a `turn` takes a slot, so that nothing less urgent gets that,
-        but stays ready and as it is, and is among `Committed.turns`. Offers of sessions that are not live, or of another epoch, are passed
-        over.
+        but stays ready and as it is, and is among `Committed.turns`. Offers of sessions that are not live, or of
+        another epoch, are passed over.
         """
 
     async def lead(self, holder: str, seconds: float) -> int | None:

@@ -16,7 +16,6 @@ from easyjobs.errors import StoreLocked, StoreUnavailable
 from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention
 from easyjobs.stores.memory.tables import GuardFailed, Tables, changed, put
 
-
 COMING = frozenset(("ready", RUNNING, WAITING, RETRY))
 
 

@@ -13,7 +13,7 @@ from easyjobs.core.job import Job, Lane
 from easyjobs.core.placement import place
 from easyjobs.core.states import RUNNING
 from easyjobs.stores.sqlite import texts
-from easyjobs.stores.sqlite.reading import fetch
+from easyjobs.stores.sqlite.reading import fetch, jobs_by_seq
 from easyjobs.stores.sqlite.segment import Sessions
 from easyjobs.stores.sqlite.tally import Key
 
@@ -21,9 +21,9 @@ from easyjobs.stores.sqlite.tally import Key
 _KEPT: Final = (
     "id, args, kwargs, state, priority, created_at, run_at, max_attempts, seq, version, attempt, failures, crashes,"
     " finished_at, result, error, cancel, timeout, deadline, parent, retry_of, run, key, body, unique_key,"
-    " relation, deps_left, followers, schedule, tick, crashed_at"
+    " relation, deps_left, followers, schedule, tick, crashed_at, turn"
 )
-_STATE, _PRIORITY, _SEQ = 3, 4, 8
+_STATE, _PRIORITY, _SEQ, _TURN = 3, 4, 8, -1
 # INDEXED BY: a plan that is not this one must be an error, not a slow surprise among many finished rows
 _READY: Final = (
     " FROM jobs INDEXED BY jobs_ready WHERE ready = 1 AND queue = ? AND task = ? AND signature = ?"
@@ -48,25 +48,38 @@ class Choice(NamedTuple):
     emptied: list[Lane]
 
 
-def claim_jobs(
-    connection: Connection, sessions: Sessions, claim: Claim, now: float
-) -> tuple[list[Job], list[Lane], Counter[Key]]:
-    """Claim: the jobs with their new rows, in order of urgency, the lanes with nothing ready left, the moves."""
+class Claimed(NamedTuple):
+    """What a claim did: the jobs with their new rows, in order of urgency, the lanes with nothing ready left, the jobs
+    whose turn it is instead, the moves.
+    """
+
+    jobs: list[Job]
+    emptied: list[Lane]
+    turns: list[Job]
+    moves: Counter[Key]
+
+
+def claim_jobs(connection: Connection, sessions: Sessions, claim: Claim, now: float) -> Claimed:
+    """Claim."""
     offers = [o for o in claim.offers if o.slots > 0 and sessions.live(connection, o.session, o.epoch)]
     lanes = sorted(set().union(*(offer.lanes for offer in offers)))
     if not lanes:
-        return [], [], Counter()
+        return Claimed([], [], [], Counter())
     counters = {lane: claim.capacity[lane][0] for lane in lanes if lane in claim.capacity}
     used = {counter: connection.execute(_USED, (counter,)).fetchone()[0] for counter in set(counters.values())}
     room = {lane: max(0, claim.capacity[lane][1] - used[counter]) for lane, counter in counters.items()}
     choose = _choose_of_one if len(lanes) == 1 else _choose_of_many
     chosen = choose(connection, lanes, offers, room, counters)
     claimed: list[Job] = []
+    turns: list[Candidate] = []
     moves: Counter[Key] = Counter()
     values: list[Any] = []
     for (candidate, offer), token in zip(chosen.pairs, claim.tokens[: len(chosen.pairs)], strict=True):
         lane = candidate.lane
         row = chosen.rows[candidate.seq]
+        if row[_TURN] is not None:
+            turns.append(candidate)
+            continue
         holds = counters.get(lane)
         claimed.append(_begun(row, lane, offer, token, now, holds))
         values += (token, offer.session, offer.worker, holds, candidate.seq)
@@ -74,7 +87,12 @@ def claim_jobs(
         moves[lane.queue, lane.task, RUNNING] += 1
     for size, part in texts.slices(values, 5):
         connection.execute(texts.begin_attempts(size), (now, *part))
-    return claimed, chosen.emptied, moves
+    if not turns:
+        return Claimed(claimed, chosen.emptied, [], moves)
+    rows = {job.seq: job for job in jobs_by_seq(connection, [candidate.seq for candidate in turns])}
+    left = {candidate.lane for candidate in turns}
+    emptied = [lane for lane in chosen.emptied if lane not in left]
+    return Claimed(claimed, emptied, [rows[candidate.seq] for candidate in turns], moves)
 
 
 def _limit(lane: Lane, offers: list[Offer], room: dict[Lane, int]) -> int:

@@ -19,7 +19,7 @@ from easyjobs.stores.sqlite.reading import each
 from easyjobs.stores.sqlite.tally import Key
 
 FOLLOWERS: Final = (
-    "SELECT jobs.id, jobs.seq, queue, task, state, deps_left, run_at FROM edges CROSS JOIN jobs"
+    "SELECT jobs.id, jobs.seq, queue, task, state, deps_left, run_at, turn FROM edges CROSS JOIN jobs"
     " ON jobs.id = edges.follower WHERE edges.prerequisite IN {} AND counted = 0"
 )
 COUNTED: Final = "UPDATE edges SET counted = 1 WHERE prerequisite IN {} AND counted = 0"
@@ -65,14 +65,15 @@ class Links:
             connection.execute(texts.select(COUNTED, size), part)
         queued: list[Any] = []
         held: list[Any] = []
-        for (id, seq, queue, task, state, left, run_at), times in Counter(followers).items():
+        for (id, seq, queue, task, state, left, run_at, turn), times in Counter(followers).items():
             if id in touched and id not in self.joined:
                 raise GuardFailed
             if state == WAITING and 0 < left <= times:
-                queued += (times, run_at <= now, seq)
+                queued += (times, turn == "gather" or run_at <= now, seq)
                 self.queued.append(seq)
-                moves[queue, task, WAITING] -= 1
-                moves[queue, task, QUEUED] += 1
+                if turn != "gather":
+                    moves[queue, task, WAITING] -= 1
+                    moves[queue, task, QUEUED] += 1
             else:
                 held += (times, seq)
         for size, part in texts.slices(queued, 3):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from easyjobs.core.changes import DropPause, LoseSession, PutPause, PutSession, PutTask, Renew
+from easyjobs.core.changes import DropPause, LoseSession, PutFresh, PutPause, PutSession, PutTask, Renew
 from easyjobs.stores.sqlite import texts
 from easyjobs.stores.sqlite.failures import GuardFailed
 
@@ -72,6 +72,15 @@ def _drop_pause(connection: Connection, write: DropPause) -> None:
     connection.execute("DELETE FROM pauses WHERE kind = ? AND name = ?", (write.kind, write.name))
 
 
+def _put_fresh(connection: Connection, write: PutFresh) -> None:
+    for key in write.keys:
+        connection.execute(
+            "INSERT INTO fresh (key, at, until) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET at = max(at, excluded.at), until = max(until, excluded.until)",
+            (key, write.at, write.until),
+        )
+
+
 OTHERS: Final[dict[type, Callable[[Connection, Any], None]]] = {
     PutSession: _put_session,
     Renew: _renew,
@@ -79,4 +88,5 @@ OTHERS: Final[dict[type, Callable[[Connection, Any], None]]] = {
     PutTask: _put_task,
     PutPause: _put_pause,
     DropPause: _drop_pause,
+    PutFresh: _put_fresh,
 }

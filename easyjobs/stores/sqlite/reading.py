@@ -20,6 +20,16 @@ LIVE_OF: Final = (
     f"SELECT {texts.JOB} FROM jobs INDEXED BY jobs_live_tick WHERE schedule IS NOT NULL AND schedule IN {{}}"
     f" AND {texts.LIVE}"
 )
+COMING: Final = tuple(
+    f"SELECT {texts.JOB} FROM jobs INDEXED BY {index} WHERE {which} AND queue = ? AND task = ? LIMIT ?"
+    for index, which in (
+        ("jobs_running", "state = 'running'"),
+        ("jobs_ready", "ready = 1"),
+        ("jobs_held", "ready = 2"),
+        ("jobs_uncommon", "state = 'retry'"),
+    )
+)
+FRESH: Final = "SELECT key, at FROM fresh WHERE key IN {}"
 
 
 def tolerant(raw: bytes) -> str:
@@ -82,3 +92,14 @@ def live_of(connection: Connection, schedules: Sequence[str]) -> dict[str, list[
     for job in sorted(jobs, key=lambda job: job.seq):
         live.setdefault(job.schedule or "", []).append(job)
     return live
+
+
+def coming(connection: Connection, queue: str, task: str, limit: int) -> list[Job]:
+    """Jobs of a task that run, may be claimed, wait, or are to be tried again: up to `limit` of each, oldest first."""
+    rows = {row[texts.SEQ]: row for statement in COMING for row in fetch(connection, statement, (queue, task, limit))}
+    return [Job(*row) for _, row in sorted(rows.items())]
+
+
+def fresh(connection: Connection, keys: Sequence[str]) -> dict[str, float]:
+    """When a job last completed that serves each of some keys."""
+    return dict(each(connection, FRESH, keys))

@@ -23,6 +23,7 @@ from easyjobs.core.changes import (
     Insert,
     LoseSession,
     NoteProgress,
+    PutFresh,
     PutPause,
     PutSchedule,
     PutSession,
@@ -98,7 +99,7 @@ class Segment:
         self._flags: list[FlagCancel] = []
         self._deletes: list[Job] = []
         self._logs: list[AppendLogs] = []
-        self._others: list[PutSession | Renew | LoseSession | PutTask | PutPause | DropPause] = []
+        self._others: list[PutSession | Renew | LoseSession | PutTask | PutPause | DropPause | PutFresh] = []
         self._links: Links | None = None
         self._schedules: Schedules | None = None
         self._holders: dict[str | None, int] = {}  # sessions of the jobs that come claimed -> epoch

@@ -144,7 +144,7 @@ class SQLiteStore:
         The rows are found by reading beside the writer, and removed in steps between which commits go on.
         """
         now = self.now()
-        await self._exclusive(lambda: self._writer.forget_sessions(now - retention.others))
+        await self._exclusive(lambda: self._writer.forget(now - retention.others, now))
         seqs, upto = await self._read(self._reader.old(retention, now, self._pruned, limit))
         if upto == 0 and self._pruned and len(seqs) < limit:
             more, upto = await self._read(self._reader.old(retention, now, 0, limit - len(seqs)))
@@ -185,6 +185,14 @@ class SQLiteStore:
     async def edges(self, ids: Sequence[str]) -> list[Edge]:
         """What some jobs waited for."""
         return await self._exclusive(lambda: reading.edges(self._writer.connection, ids), len(ids))
+
+    async def coming(self, queue: str, task: str, limit: int) -> list[Job]:
+        """Jobs of a task that will end before long, oldest first."""
+        return await self._exclusive(lambda: reading.coming(self._writer.connection, queue, task, limit))
+
+    async def fresh(self, keys: Sequence[str]) -> dict[str, float]:
+        """When a job last completed that serves each of some keys."""
+        return await self._exclusive(lambda: reading.fresh(self._writer.connection, keys), len(keys))
 
     async def live_of(self, schedules: Sequence[str]) -> dict[str, list[Job]]:
         """Jobs of some schedules that have not ended, oldest first."""

@@ -105,11 +105,11 @@ def join_jobs(size: int) -> str:
 
 @cache
 def queue_followers(size: int) -> str:
-    """Queue waiting jobs. Each row of parameters: how many edges were counted, ready, seq."""
+    """Queue waiting jobs, but for groups. Each row of parameters: how many edges were counted, ready, seq."""
     times, ready, seq = _places(3, size)
     return (
-        f"UPDATE jobs SET state = 'queued', ready = {ready}, deps_left = deps_left - {times},"
-        f" version = version + {times}{_from_values(3, size)} WHERE jobs.seq = {seq}"
+        f"UPDATE jobs SET state = iif(turn IS 'gather', 'waiting', 'queued'), ready = {ready},"
+        f" deps_left = deps_left - {times}, version = version + {times}{_from_values(3, size)} WHERE jobs.seq = {seq}"
     )
 
 

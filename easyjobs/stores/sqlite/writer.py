@@ -159,8 +159,9 @@ class Writer:
             if effects.queued:
                 committed.released = jobs_by_seq(connection, effects.queued)
             if claim is not None:
-                committed.claimed, committed.emptied, moves = claim_jobs(connection, self._sessions, claim, now)
-                effects.moves.update(moves)
+                claimed = claim_jobs(connection, self._sessions, claim, now)
+                committed.claimed, committed.emptied, committed.turns = claimed[:3]
+                effects.moves.update(claimed.moves)
             return effects, committed
 
         effects, committed = self._transaction(work)
@@ -234,7 +235,11 @@ class Writer:
         row = self._transaction(lambda connection: connection.execute(_LEAD, (holder, now + seconds, now)).fetchone())
         return None if row is None else int(row[0])
 
-    def forget_sessions(self, lost_before: float) -> None:
-        """Remove sessions that were lost long ago."""
-        statement = "DELETE FROM sessions WHERE state = 'lost' AND ended_at <= ?"
-        self._transaction(lambda connection: connection.execute(statement, (lost_before,)))
+    def forget(self, lost_before: float, now: float) -> None:
+        """Remove sessions that were lost long ago, and what was to be known as fresh until now."""
+
+        def work(connection: Connection) -> None:
+            connection.execute("DELETE FROM sessions WHERE state = 'lost' AND ended_at <= ?", (lost_before,))
+            connection.execute("DELETE FROM fresh WHERE until <= ?", (now,))
+
+        self._transaction(work)

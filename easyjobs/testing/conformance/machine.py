@@ -18,7 +18,7 @@ from easyjobs.stores.base import JobQuery, Retention
 from easyjobs.stores.memory import MemoryStore
 from easyjobs.testing.clock import HandClock
 from easyjobs.testing.conformance.linking import linked_units
-from easyjobs.testing.conformance.operations import IDS, QUEUES, SCHEDULES, SESSIONS, claims, seldom, units
+from easyjobs.testing.conformance.operations import IDS, KEYS, QUEUES, SCHEDULES, SESSIONS, claims, seldom, units
 from easyjobs.testing.conformance.story import Cases, MakeStore
 
 EVERYTHING = JobQuery(limit=10_000)
@@ -151,6 +151,9 @@ class Twins(RuleBasedStateMachine):
             for call in ("followers", "edges"):
                 self._both(call, IDS)
             self._both("live_of", SCHEDULES)
+            self._both("fresh", KEYS)
+            for queue in QUEUES:
+                self._both("coming", queue, "load", 100)
             self._both("overdue", 100)
             self._both("sessions", 0.0)
 

@@ -18,6 +18,7 @@ from easyjobs.core.changes import (
     LoseSession,
     NoteProgress,
     Offer,
+    PutFresh,
     PutPause,
     PutSession,
     PutTask,
@@ -36,6 +37,7 @@ LANES = [Lane(queue, "load", signature) for queue in QUEUES for signature in SIG
 IDS = [f"job{n}" for n in range(40)]
 SESSIONS = ("s1", "s2", "s3")
 SCHEDULES = ("every minute", "nightly")
+KEYS = ("k1", "k2", "k3")
 
 delays = st.sampled_from([0.0, 0.0, 0.0, 0.0, -5.0, 5.0, 60.0])
 
@@ -70,6 +72,7 @@ def jobs(draw: st.DrawFn, now: float, live: Sequence[Session], seen: Sequence[Jo
         deps_left=draw(st.sampled_from([0] * 5 + [1])),
         schedule=draw(seldom(*SCHEDULES)),
         tick=draw(seldom(60.0, 120.0)),
+        turn=draw(seldom("check", "spread", "gather")),
     )
     epoch = 1
     if job.state == RUNNING:
@@ -103,6 +106,8 @@ def updates(draw: st.DrawFn, seen: Sequence[Job], now: float) -> Update:
             {"state": "retry", "run_at": now + 5, "failures": job.failures + 1, "holds": None},
             {"state": "waiting"},
             {"state": "waiting", "deps_left": 1},
+            {"state": "waiting", "deps_left": 1, "turn": "gather"},
+            {"state": "queued", "turn": None},
         ]
     columns = draw(st.sampled_from(changes))
     past = None
@@ -153,7 +158,9 @@ def arrivals(draw: st.DrawFn, now: float, live: Sequence[Session]) -> Write:
 @st.composite
 def others(draw: st.DrawFn, now: float) -> Write:
     """What is said of tasks and queues."""
-    kind, queue = draw(st.sampled_from(["task", "pause", "drop"])), draw(st.sampled_from(QUEUES))
+    kind, queue = draw(st.sampled_from(["task", "pause", "drop", "fresh"])), draw(st.sampled_from(QUEUES))
+    if kind == "fresh":
+        return PutFresh(draw(st.lists(st.sampled_from(KEYS))), now + draw(delays), now + draw(delays))
     if kind == "task":
         return PutTask(TaskSpec(queue, "load", Signature(), doc=draw(st.sampled_from(["", "x"]))), now)
     return PutPause("queue", queue, "ann", now) if kind == "pause" else DropPause("queue", queue)

@@ -121,6 +121,7 @@ async def test_a_thousand_ticks_are_few_statements(tmp_path: Path) -> None:
 async def test_rows_of_chains_and_schedules_are_reached_by_an_index(tmp_path: Path, size: int) -> None:
     async with opened(tmp_path / "jobs.db") as store:
         tally = Tally([("etl", "load", "queued", 10_000)])
+        # the first statement of what is coming goes through all that run, which are few
         statements = {
             **{
                 name: texts.select(statement, size)
@@ -128,6 +129,8 @@ async def test_rows_of_chains_and_schedules_are_reached_by_an_index(tmp_path: Pa
                     ("followers", reading.WAITING),
                     ("edges", reading.EDGES),
                     ("live_of", reading.LIVE_OF),
+                    ("fresh", reading.FRESH),
+                    *((f"coming {n}", statement) for n, statement in enumerate(reading.COMING[1:])),
                     ("release: who", links.FOLLOWERS),
                     ("release: count", links.COUNTED),
                     ("forget", links.FORGET),
