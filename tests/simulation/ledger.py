@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections import Counter
 from typing import Any
 
 import msgspec
 
-from easyjobs.core.job import Edge, Job
+from easyjobs.core.job import Job
 from easyjobs.core.states import FINAL, QUEUED, RETRY, RUNNING, WAITING, allowed
 from easyjobs.stores.memory import MemoryStore
+
+EVERY_TICK = "play:ticking"
+"""The schedule that makes up for what it missed, however much overlaps."""
+
+TICKS_APART = 7.0  # seconds, at most
+GIVEN_UP = 400.0
+"""Seconds that 100 of its ticks take, at least: of more, it makes up for the last 100."""
 
 
 class Violation(AssertionError):
@@ -27,7 +33,10 @@ class Ledger:
         self.acknowledged: set[str] = set()
         self.returned: dict[tuple[str, int], Any] = {}
         self.rows: dict[str, Job] = {}
-        self.edges: list[Edge] = []
+        self.followed: dict[str, Counter[tuple[str, str]]] = {}  # of each job: how many followers of which kind
+        self.edges = 0  # how many there were when `needs` and `needed` were made of them
+        self.needs: dict[str, list[str]] = {}
+        self.needed: dict[str, list[str]] = {}
         self.events: list[str] = []
         self.limit = 2  # of the task `limited`
         self.ends = 0
@@ -49,83 +58,102 @@ class Ledger:
             self.broken.append(violation)
 
     def _check(self, store: MemoryStore) -> None:
-        rows = {id: copy.copy(job) for id, job in store._jobs.items()}
-        self.edges = list(store._edges)
-        for id, row in rows.items():
-            before = self.rows.get(id)
-            if before is None or before != row:
-                self._moved(before, row)
-        running = sum(1 for row in rows.values() if row.task == "limited" and row.state == RUNNING)
-        if running > self.limit:
-            raise Violation(f"{running} jobs of `limited` run at once; {self.limit} may")
-        alive = [row.unique_key for row in rows.values() if row.unique_key and row.state not in FINAL]
-        if len(alive) != len(set(alive)):
-            raise Violation("two live jobs of one unique call")
-        keys = [row.key for row in rows.values() if row.key]
-        if len(keys) != len(set(keys)):
-            raise Violation("two jobs of one key")
+        # rows are never changed in place: one that is another object was written by this commit
+        before, rows = self.rows, dict(store._jobs)
+        moved = [row for id, row in rows.items() if before.get(id) is not row]
+        self.rows = rows
+        for row in moved:
+            self._moved(before.get(row.id), row)
+        self._limits(moved)
         lost = self.acknowledged - rows.keys()
         if lost:
             raise Violation(f"acknowledged and not stored: {sorted(lost)}")
-        self._chained(rows)
-        self._ticks(rows)
-        self.rows = rows
+        self._chained([row for row in moved if row.id not in before], moved)
+        self._prerequisites(moved, store)
+        self._ticks([row for row in moved if row.id not in before], store)
 
-    def _chained(self, rows: dict[str, Job]) -> None:
-        """Each follower is there once, from the commit that ended its parent; nothing begins before what it needs."""
-        made: dict[str, Counter[tuple[str | None, str]]] = {}
-        for row in rows.values():
-            if row.parent is not None and row.relation != "call":
-                made.setdefault(row.parent, Counter())[row.relation, row.task] += 1
-        for id, row in rows.items():
+    def _limits(self, moved: list[Job]) -> None:
+        if any(row.task == "limited" for row in moved):
+            running = sum(1 for row in self.rows.values() if row.task == "limited" and row.state == RUNNING)
+            if running > self.limit:
+                raise Violation(f"{running} jobs of `limited` run at once; {self.limit} may")
+        if any(row.unique_key for row in moved):
+            alive = [row.unique_key for row in self.rows.values() if row.unique_key and row.state not in FINAL]
+            if len(alive) != len(set(alive)):
+                raise Violation("two live jobs of one unique call")
+        if any(row.key for row in moved):
+            keys = [row.key for row in self.rows.values() if row.key]
+            if len(keys) != len(set(keys)):
+                raise Violation("two jobs of one key")
+
+    def _chained(self, new: list[Job], moved: list[Job]) -> None:
+        """Each follower is there once, from the commit that ended its parent."""
+        concerned = {row.id: row for row in moved}
+        for row in new:
+            if row.parent is not None and row.relation in ("after", "failure"):
+                self.followed.setdefault(row.parent, Counter())[row.relation, row.task] += 1
+                concerned[row.parent] = self.rows[row.parent]
+        for id, row in concerned.items():
             rule = self.chains.get(row.task, {})
-            wanted: Counter[tuple[str | None, str]] = Counter()
+            wanted: Counter[tuple[str, str]] = Counter()
             if row.state == "completed":
                 wanted.update(("after", task) for task in rule.get("run_after", ()))
             if row.state == "failed" and "on_failure" in rule:
                 wanted["failure", rule["on_failure"]] += 1
-            own = Counter({key: n for key, n in made.get(id, Counter()).items() if key[0] != "before"})
+            own = self.followed.get(id, Counter())
             if own != wanted:
                 raise Violation(f"{id} {row.task} is {row.state}; followed by {own}, where {wanted} should be")
-        self._prerequisites(rows)
 
-    def _prerequisites(self, rows: dict[str, Job]) -> None:
-        needs: dict[str, list[Job]] = {}
-        for edge in self.edges:
-            if edge.prerequisite in rows:
-                needs.setdefault(edge.follower, []).append(rows[edge.prerequisite])
-        for id, row in rows.items():
-            rule = self.chains.get(row.task, {}).get("run_before", ())
-            if not rule:
-                continue
-            there = needs.get(id, [])
-            if sorted(job.task for job in there) != sorted(rule):
-                raise Violation(f"{id} {row.task} waits for {[job.task for job in there]}, where {rule} should be")
-            left = sum(job.state != "completed" for job in there)
-            if row.state == WAITING:
-                if row.deps_left != left:
-                    raise Violation(f"{id} {row.task} counts {row.deps_left} prerequisites, and {left} are left")
-                if any(job.state in FINAL and job.state != "completed" for job in there):
-                    raise Violation(f"{id} {row.task} still waits for what ended badly")
-            elif row.state in (QUEUED, RUNNING, RETRY, "completed") and left:
-                raise Violation(f"{id} {row.task} is {row.state} ahead of {left} prerequisites")
+    def _prerequisites(self, moved: list[Job], store: MemoryStore) -> None:
+        """Nothing begins before what it needs, and what needs it is told of its end, in the commit that ended it."""
+        if len(store._edges) != self.edges:
+            self.edges = len(store._edges)
+            self.needs, self.needed = {}, {}
+            for edge in store._edges:
+                self.needs.setdefault(edge.follower, []).append(edge.prerequisite)
+                self.needed.setdefault(edge.prerequisite, []).append(edge.follower)
+        for id in {id for row in moved for id in (row.id, *self.needed.get(row.id, ()))}:
+            if id in self.rows:
+                self._needing(self.rows[id])
 
-    def _ticks(self, rows: dict[str, Job]) -> None:
-        """One job a tick, and none for a moment before the last; of a schedule that queues one, one lives."""
-        seen = set()
-        alive = [id for id, row in rows.items() if row.task == "slowly_ticking" and row.state not in FINAL]
-        if len(alive) > 1:
-            raise Violation(f"these live side by side: {alive}")
-        for id, row in rows.items():
+    def _needing(self, row: Job) -> None:
+        rule = self.chains.get(row.task, {}).get("run_before", ())
+        if not rule:
+            return
+        there = [self.rows[id] for id in self.needs.get(row.id, ()) if id in self.rows]
+        if sorted(job.task for job in there) != sorted(rule):
+            raise Violation(f"{row.id} {row.task} waits for {[job.task for job in there]}, where {rule} should be")
+        left = sum(job.state != "completed" for job in there)
+        if row.state == WAITING:
+            if row.deps_left != left:
+                raise Violation(f"{row.id} {row.task} counts {row.deps_left} prerequisites, and {left} are left")
+            if any(job.state in FINAL and job.state != "completed" for job in there):
+                raise Violation(f"{row.id} {row.task} still waits for what ended badly")
+        elif row.state in (QUEUED, RUNNING, RETRY, "completed") and left:
+            raise Violation(f"{row.id} {row.task} is {row.state} ahead of {left} prerequisites")
+
+    def _ticks(self, new: list[Job], store: MemoryStore) -> None:
+        """One job a tick, from the commit that says it was fired, and none for a moment before the last; of a schedule
+        that queues one, one lives.
+        """
+        if any(row.task == "slowly_ticking" for row in new):
+            alive = [id for id, row in self.rows.items() if row.task == "slowly_ticking" and row.state not in FINAL]
+            if len(alive) > 1:
+                raise Violation(f"these live side by side: {alive}")
+        for row in new:
             if row.schedule is None or row.tick is None:
                 continue
-            if (row.schedule, row.tick) in seen:
+            last = self.last_tick.get(row.schedule, 0.0)
+            if row.tick == last:
                 raise Violation(f"{row.schedule} has two jobs for {row.tick}")
-            seen.add((row.schedule, row.tick))
-            if id not in self.rows:
-                if row.tick <= self.last_tick.get(row.schedule, 0.0):
-                    raise Violation(f"{row.schedule} fired {row.tick} after {self.last_tick[row.schedule]}")
-                self.last_tick[row.schedule] = row.tick
+            if row.tick < last:
+                raise Violation(f"{row.schedule} fired {row.tick} after {last}")
+            if row.schedule == EVERY_TICK and last and TICKS_APART < row.tick - last < GIVEN_UP:
+                raise Violation(f"{row.schedule} fired {row.tick} after {last}: one between them is lost")
+            self.last_tick[row.schedule] = row.tick
+        schedule = store._schedules.get(EVERY_TICK)
+        if schedule is not None and (schedule.last_at or 0.0) > self.last_tick.get(EVERY_TICK, 0.0):
+            raise Violation(f"{EVERY_TICK} says it fired {schedule.last_at}, and there is no job of it")
 
     def _moved(self, before: Job | None, row: Job) -> None:
         self.tell(f"{row.id[-6:]} {row.task} {before.state if before else 'new'} -> {row.state} attempt {row.attempt}")

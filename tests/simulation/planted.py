@@ -86,6 +86,7 @@ def attempts_are_reused(patch: pytest.MonkeyPatch) -> None:
         for job in claimed:
             if job.attempt > 1:
                 job.attempt -= 1
+                self._jobs[job.id] = copy.copy(job)
         return claimed, emptied
 
     patch.setattr(MemoryStore, "_claim", reusing)
