@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -11,6 +12,7 @@ from easyjobs.core.events import CancelRequested
 from easyjobs.core.job import Job
 from easyjobs.core.states import FINAL, RUNNING
 from easyjobs.errors import Conflict, NotFound, Refused
+from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.entries import Arrival, Chore, Judgement, Word
 from easyjobs.hub.queries import Queries
@@ -30,11 +32,15 @@ class Submitted(msgspec.Struct):
 class Control:
     """Submits, cancels, repeats, deletes."""
 
-    def __init__(self, store: Store, admission: Admission, committer: Committer, queries: Queries) -> None:
+    def __init__(
+        self, store: Store, catalog: Catalog, admission: Admission, committer: Committer, queries: Queries
+    ) -> None:
         self._store = store
+        self._catalog = catalog
         self._admission = admission
         self._committer = committer
         self._queries = queries
+        self.learn: Callable[[], Awaitable[None]] = _nothing
 
     async def submit(self, submissions: list[Submission]) -> list[Submitted]:
         """Store all of them or none; returns when they are durable.
@@ -43,6 +49,8 @@ class Control:
         """
         now = self._store.now()
         jobs: list[Job] = []
+        if any(self._catalog.get(submission.queue, submission.task) is None for submission in submissions):
+            await self.learn()  # it may have been registered at another manager a moment ago
         for index, submission in enumerate(submissions):
             try:
                 jobs.append(self._admission.admit(submission, now))
@@ -127,6 +135,10 @@ class Control:
             if await self._committer.chore(Chore([Delete(job)])) is None:
                 return
         raise Conflict(f"Job {id} kept changing; try again.")
+
+
+async def _nothing() -> None:
+    """This manager is alone: it knows all tasks."""
 
 
 def _placed(why: Refused, index: int, count: int) -> Refused:

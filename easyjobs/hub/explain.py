@@ -86,7 +86,7 @@ class Explainer:
             reasons += self._nobody(job)
             if job.run_at > now:
                 reasons.append(await self._later(job, now))
-            elif self._roster.offering(job.lane):
+            elif self._roster.offered(job.lane):
                 reasons += await self._holding.reasons(job, now)
         if not reasons:
             reasons.append(Reason("starting", "Nothing holds it: it is given to a worker in this very moment."))
@@ -124,17 +124,17 @@ class Explainer:
 
     def _nobody(self, job: Job) -> list[Reason]:
         """No worker there is could run it, however free."""
-        if self._roster.offering(job.lane):
+        if self._roster.offered(job.lane):
             return []
         task = f"{job.queue}:{job.task}"
         entry = self._catalog.get(job.queue, job.task)
         if entry is None:
             return [Reason("no_worker", f"No worker offers task {task}, and it is not known. Start one that has it.")]
-        others = [live for live in self._roster.holders() if entry.lane in live.lanes]
+        others = [live.row.worker_id for live in self._roster.holders() if entry.lane in live.lanes]
+        others += [other.row.worker_id for other in self._roster.elsewhere.values() if entry.lane in other.lanes]
         if not others:
             text = f"No worker offers task {task} now. Start one; look whether it was renamed, or serves another queue."
             return [Reason("no_worker", text, entry.seen_at)]
-        workers = [live.row.worker_id for live in others]
         fault = Measure(entry.checker, self._settings).fault_of_job(job)
         if fault is None:
             text = (
@@ -145,7 +145,7 @@ class Explainer:
                 f"The parameters of task {task} have changed, and no worker fits this job: {fault} "
                 "It is held for a worker with the old ones. Start one, or cancel it and make it anew."
             )
-        return [Reason("no_worker_fits", text, workers=workers)]
+        return [Reason("no_worker_fits", text, workers=others)]
 
     async def _prerequisites(self, job: Job, now: float) -> list[Reason]:
         edges = await self._store.edges([job.id])
@@ -183,7 +183,8 @@ class Explainer:
 
     async def _running(self, job: Job, now: float) -> list[Reason]:
         live = self._roster.sessions.get(job.session or "")
-        workers = [] if live is None else [live.row.worker_id]
+        other = self._roster.elsewhere.get(job.session or "")
+        workers = [one.row.worker_id for one in (live, other) if one is not None]
         since = job.started_at or now
         after = f", after {several(job.failures, 'failure')}" if job.failures else ""
         limit = "" if job.timeout is None else f" It may take {span(job.timeout)}."
@@ -196,10 +197,10 @@ class Explainer:
         if live is not None and live.blocked is not None:
             told = f"Task {live.blocked} blocks the loop of worker {live.row.name}: nothing else on it moves meanwhile."
             reasons.append(Reason("worker_blocked", told, workers=workers))
-        elif live is None or live.voice is None:
+        elif other is None and (live is None or live.voice is None):
             told = f"Worker {job.worker} is disconnected: unless it comes back within moments, the job goes elsewhere."
             reasons.append(Reason("worker_disconnected", told, live.seen_at if live else None, workers=workers))
-        elif job.id in live.unconfirmed:
+        elif live is not None and job.id in live.unconfirmed:
             sent = live.unconfirmed[job.id]
             told = f"It was sent to worker {live.row.name} {span(now - sent)} ago, which has not acknowledged it yet."
             reasons.append(Reason("not_acknowledged", told, sent, workers=workers))

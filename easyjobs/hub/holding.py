@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 import msgspec
@@ -12,7 +13,7 @@ from easyjobs.core.states import CLAIMABLE
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.dispatcher import Dispatcher
 from easyjobs.hub.reasons import Code, Reason, listed, several, span
-from easyjobs.hub.roster import Live, Roster
+from easyjobs.hub.roster import Elsewhere, Live, Roster
 from easyjobs.stores.base import JobQuery, Store
 
 PAGE: Final = 500
@@ -34,8 +35,10 @@ class Holding:
 
     async def reasons(self, job: Job, now: float) -> list[Reason]:
         """All that holds it beside pauses of its queue and task; none where a worker is free for it."""
-        found = self._workers(job, now)
-        limit = self._limit(job)
+        away = [other for other in self._roster.elsewhere.values() if job.lane in other.lanes]
+        running = await self._store.running() if away else list(self._roster.running.values())
+        found = self._workers(job, away, running, now)
+        limit = self._limit(job, running)
         if limit is not None:
             found.insert(0, limit)
         if found:
@@ -44,8 +47,10 @@ class Holding:
                 found.append(before)
         return found
 
-    def _workers(self, job: Job, now: float) -> list[Reason]:
-        """Why none of those that offer its task takes it: those who could, by what keeps them."""
+    def _workers(self, job: Job, away: list[Elsewhere], running: list[Job], now: float) -> list[Reason]:
+        """Why none of those that offer its task takes it: those who could, by what keeps them. Of workers of other
+        managers only their slots are known.
+        """
         kept: dict[Code, list[Live]] = {}
         for live in self._roster.offering(job.lane):
             code = self._why(live)
@@ -53,6 +58,18 @@ class Holding:
                 return []
             kept.setdefault(code, []).append(live)
         reasons = [self._worker(code, lives, now) for code, lives in kept.items()]
+        holding = Counter(row.session for row in running)
+        for row, _ in away:
+            pause = self._dispatcher.pauses.get(("worker", row.worker_id))
+            if pause is not None:
+                text = f"Worker {row.name} is paused by {pause.by}. To go on: easyjobs resume worker {row.worker_id}."
+                reasons.append(Reason("worker_paused", text, pause.at, pause.by, workers=[row.worker_id]))
+            elif holding[row.id] < row.slots:
+                return []
+            else:
+                text = f"Worker {row.name}, of another manager, is full, with {several(holding[row.id], 'job')}."
+                jobs = [job.id for job in running if job.session == row.id]
+                reasons.append(Reason("workers_full", text, jobs=jobs[:MOST_JOBS], workers=[row.worker_id]))
         return sorted(reasons, key=lambda reason: _ORDER.index(reason.code))
 
     def _why(self, live: Live) -> Code | None:
@@ -95,12 +112,12 @@ class Holding:
         workers = [live.row.worker_id for live in lives]
         return Reason(code, text, since, by, jobs[:MOST_JOBS], workers)
 
-    def _limit(self, job: Job) -> Reason | None:
+    def _limit(self, job: Job, running: list[Job]) -> Reason | None:
         most = self._catalog.options(job.lane).concurrency
         if most is None:
             return None
         counter = f"{job.queue}:{job.task}"
-        holders = [row for row in self._roster.running.values() if row.holds == counter]
+        holders = [row for row in running if row.holds == counter]
         if len(holders) < most:
             return None
         where = listed([f"{row.id} on {row.worker}" for row in holders])
@@ -109,7 +126,9 @@ class Holding:
         )
         since = min(row.started_at or 0.0 for row in holders)
         workers = sorted({row.session or "" for row in holders})
-        ids = [live.row.worker_id for session in workers if (live := self._roster.sessions.get(session)) is not None]
+        known = {id: other.row for id, other in self._roster.elsewhere.items()}
+        known |= {id: live.row for id, live in self._roster.sessions.items()}
+        ids = [known[session].worker_id for session in workers if session in known]
         return Reason("concurrency", text, since, jobs=[row.id for row in holders[:MOST_JOBS]], workers=ids)
 
     async def _before(self, job: Job, now: float) -> Reason | None:

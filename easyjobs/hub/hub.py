@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from easyjobs.background import Nursery
 from easyjobs.clock import Clock, SystemClock
-from easyjobs.core.job import Attempt, Job, LogLine
+from easyjobs.core.job import Job
 from easyjobs.core.states import FINAL, WAITING
 from easyjobs.hub.alerts import Alerts
 from easyjobs.hub.announcer import Announcer
@@ -28,7 +28,7 @@ from easyjobs.hub.judge import Judge
 from easyjobs.hub.kin import Kin, Kinship, Tree
 from easyjobs.hub.lead import Duty, Lead
 from easyjobs.hub.pausing import PauseKind, Pausing
-from easyjobs.hub.queries import Queries, QueueView, Stats, TaskView, WorkerView
+from easyjobs.hub.queries import Queries
 from easyjobs.hub.reception import Reception
 from easyjobs.hub.recovery import Recovery
 from easyjobs.hub.requests import Requests
@@ -50,7 +50,7 @@ from easyjobs.hub.takeover import take_over
 from easyjobs.hub.telling import Telling
 from easyjobs.ids import Ids
 from easyjobs.protocol.messages import Drain, Held, Submission
-from easyjobs.stores.base import JobQuery, Page, Store
+from easyjobs.stores.base import Store
 
 log = logging.getLogger("easyjobs.hub")
 
@@ -96,7 +96,7 @@ class Hub:
         self.fitting = Fitting(store, self.roster, self.catalog, self.settings)
         self.kinship = Kinship(store)
         self.explainer = Explainer(store, self.roster, self.catalog, self.dispatcher, self._trouble, self.settings)
-        self.control = Control(store, self.admission, self.committer, self.queries)
+        self.control = Control(store, self.catalog, self.admission, self.committer, self.queries)
         self.lead = Lead(store, self._instance)
         self.scheduling = Scheduling(
             store,
@@ -179,6 +179,8 @@ class Hub:
             self.delivery,
             self.pausing,
             self.scheduling,
+            self.control,
+            requests,
             self._ids,
             self.settings,
         )
@@ -366,35 +368,3 @@ class Hub:
     async def tree(self, id: str) -> Tree:
         """The whole chain that a job is part of. Raises NotFound."""
         return await self.kinship.tree(id)
-
-    async def find(self, query: JobQuery) -> Page:
-        """One page of jobs, newest first."""
-        return await self.queries.find(query)
-
-    async def attempts(self, id: str) -> list[Attempt]:
-        """The attempts of a job, oldest first. Raises NotFound."""
-        return await self.queries.attempts(id)
-
-    async def logs(self, id: str, after: int = 0, limit: int = 1000) -> list[LogLine]:
-        """What a job has logged, after line `after`. Raises NotFound."""
-        return await self.queries.logs(id, after, limit)
-
-    def task(self, queue: str, name: str) -> TaskView:
-        """One task. Raises NotFound."""
-        return self.queries.task(queue, name)
-
-    async def tasks(self) -> list[TaskView]:
-        """All tasks ever registered."""
-        return self.queries.tasks()
-
-    async def queues(self) -> list[QueueView]:
-        """All queues."""
-        return await self.queries.queues()
-
-    async def workers(self) -> list[WorkerView]:
-        """The live workers, and those that are away and paused."""
-        return await self.queries.workers()
-
-    async def stats(self) -> Stats:
-        """The whole in numbers."""
-        return await self.queries.stats()

@@ -13,7 +13,7 @@ from easyjobs.errors import NotFound
 from easyjobs.hub.catalog import Catalog, Entry
 from easyjobs.hub.dispatcher import ALL_WORKERS, Dispatcher
 from easyjobs.hub.following import marked
-from easyjobs.hub.roster import Live, Roster
+from easyjobs.hub.roster import Elsewhere, Live, Roster
 from easyjobs.stores.base import JobQuery, Page, Pause, Store
 
 
@@ -138,7 +138,7 @@ class Queries:
         return [self._task(entry) for entry in self._catalog.entries]
 
     def _task(self, entry: Entry) -> TaskView:
-        workers = len(self._roster.offering_task(entry.spec.queue, entry.spec.name))
+        workers = self._roster.number_offering(entry.spec.queue, entry.spec.name)
         paused = self._dispatcher.pauses.get(("task", f"{entry.spec.queue}:{entry.spec.name}"))
         return TaskView(entry.spec, workers, workers > 0, entry.seen_at, paused)
 
@@ -156,11 +156,17 @@ class Queries:
             for queue in {lane.queue for lane in live.lanes}:
                 if queue in views and live.voice is not None:
                     views[queue].workers += 1
+        for other in self._roster.elsewhere.values():
+            for queue in {lane.queue for lane in other.lanes} & views.keys():
+                views[queue].workers += 1
         return [views[name] for name in sorted(views)]
 
     async def workers(self) -> list[WorkerView]:
-        """The live workers, and those that are away and paused, by name."""
+        """The live workers, of all managers, and those that are away and paused, by name."""
         views = [self._worker(live) for live in self._roster.holders()]
+        if self._roster.elsewhere:
+            holding = Counter(job.session for job in await self._store.running())
+            views += [self._elsewhere(other, holding[id]) for id, other in self._roster.elsewhere.items()]
         here = {view.id for view in views}
         away = {name: pause for (kind, name), pause in self._dispatcher.pauses.items() if kind == "worker"}
         if not away.keys() <= here:
@@ -200,14 +206,22 @@ class Queries:
             paused,
         )
 
+    def _elsewhere(self, other: Elsewhere, running: int) -> WorkerView:
+        """A worker of another manager, as its row says."""
+        row = other.row
+        paused = self._dispatcher.pause_of(row.worker_id)
+        return _shown(row, "live" if paused is None else "paused", running, row.expires_at, paused)
+
     async def stats(self) -> Stats:
         """The whole in numbers."""
-        sessions = [live for live in self._roster.holders() if live.voice is not None]
+        sessions = [live.row for live in self._roster.holders() if live.voice is not None]
+        sessions += [other.row for other in self._roster.elsewhere.values()]
+        totals = await self._store.totals()
         return Stats(
-            {str(state): n for state, n in (await self._store.totals()).items()},
+            {str(state): n for state, n in totals.items()},
             len(sessions),
-            sum(live.row.slots for live in sessions),
-            len(self._roster.running),
+            sum(row.slots for row in sessions),
+            totals.get("running", 0),
             self._store.now() - self._started_at,
             dict(self._counters),
             type(self._store).__name__,
@@ -221,6 +235,11 @@ def _ended(row: Session) -> float:
 
 def _away(row: Session, paused: Pause) -> WorkerView:
     """A worker as it was when it went."""
+    return _shown(row, "away", 0, _ended(row), paused)
+
+
+def _shown(row: Session, state: WorkerState, running: int, seen_at: float, paused: Pause | None) -> WorkerView:
+    """What the row alone says of a worker."""
     queues: list[str] = sorted(msgspec.json.decode(row.queues, type=list[str]))
     return WorkerView(
         row.worker_id,
@@ -228,15 +247,15 @@ def _away(row: Session, paused: Pause) -> WorkerView:
         row.host,
         row.pid,
         row.version,
-        "away",
+        state,
         queues,
         row.slots,
-        0,
+        running,
         0,
         None,
         None,
         row.started_at,
-        _ended(row),
+        seen_at,
         paused,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
@@ -31,9 +31,28 @@ class Requests:
         self._committer = committer
         self._announcer = announcer
         self._nursery = nursery
+        self.learn: Callable[[], Awaitable[None]] | None = None
+        """Where there are other managers: takes in the tasks that were registered there."""
 
     def submit(self, connection: Connection, message: Submit) -> None:
         """Judge each job; store what passes; answer after the commit."""
+        if self.learn is not None and any(not self._admission.knows(job) for job in message.jobs):
+            self._nursery.spawn(self._submit_later(connection, message, self.learn), "submit")
+        else:
+            self._submit(connection, message)
+
+    async def _submit_later(
+        self, connection: Connection, message: Submit, learn: Callable[[], Awaitable[None]]
+    ) -> None:
+        """A task that is not known here may have been registered at another manager a moment ago."""
+        try:
+            await learn()
+        except StoreError as error:
+            self._refuse(connection, [job.id for job in message.jobs], Unavailable(f"The store failed: {error}"))
+        else:
+            self._submit(connection, message)
+
+    def _submit(self, connection: Connection, message: Submit) -> None:
         now = self._store.now()
         jobs: list[Job] = []
         waits: set[str] = set()

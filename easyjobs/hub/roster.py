@@ -176,6 +176,11 @@ class Roster:
         everybody: list[Live | Elsewhere] = [*self.sessions.values(), *self.elsewhere.values()]
         return set().union(*(one.lanes for one in everybody if one.row.worker_id != worker_id))
 
+    def number_offering(self, queue: str, name: str) -> int:
+        """How many workers have the task in any signature, here and elsewhere."""
+        away = [o for o in self.elsewhere.values() if any((n.queue, n.task) == (queue, name) for n in o.lanes)]
+        return len(self.offering_task(queue, name)) + len(away)
+
     def holders(self) -> Iterable[Live]:
         """All live sessions."""
         return list(self.sessions.values())

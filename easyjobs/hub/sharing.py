@@ -5,11 +5,13 @@ from __future__ import annotations
 from easyjobs.hub.announcer import Announcer
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.committer import Committer
+from easyjobs.hub.control import Control
 from easyjobs.hub.dispatcher import Dispatcher
 from easyjobs.hub.lead import Duty, Lead
 from easyjobs.hub.neighbours import Neighbours
 from easyjobs.hub.outlets import Outlets
 from easyjobs.hub.pausing import Pausing
+from easyjobs.hub.requests import Requests
 from easyjobs.hub.roster import Roster
 from easyjobs.hub.scheduling import Scheduling
 from easyjobs.hub.services.orphans import Orphans
@@ -35,6 +37,8 @@ class Sharing:
         outlets: Outlets,
         pausing: Pausing,
         scheduling: Scheduling,
+        control: Control,
+        requests: Requests,
         ids: Ids,
         settings: HubSettings,
     ) -> None:
@@ -58,6 +62,7 @@ class Sharing:
             look = Periodic(self.neighbours, store.now)
             self.neighbours.wake = look.wake
             store.listen(self.neighbours.heard)
+            control.learn = requests.learn = self.neighbours.learn
             lead.gained.append(self._orphans.pardon)
             lead.gained.append(self.neighbours.refresh)
             self.services = [Periodic(lead, store.now), look, Periodic(Duty(self._orphans, lead), store.now)]

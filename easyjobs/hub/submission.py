@@ -30,6 +30,10 @@ class Admission:
         self._limits = settings.limits
         self.depth: dict[str, int] = {}
 
+    def knows(self, s: Submission) -> bool:
+        """Whether the task that `s` names was ever registered."""
+        return self._catalog.get(s.queue, s.task) is not None
+
     def admit(self, s: Submission, now: float, *, from_code: bool = False) -> Job:
         """The job that `s` asks for, not stored yet. Arguments that are `from_code` must bind by name; their types are
         their author's business.

@@ -326,7 +326,7 @@ async def test_our_own_mistake_is_a_bare_500(monkeypatch: pytest.MonkeyPatch) ->
         async def broken() -> None:
             raise RuntimeError("the secret of the house")
 
-        monkeypatch.setattr(play.manager.hub, "stats", broken)
+        monkeypatch.setattr(play.manager.hub.queries, "stats", broken)
         problem = refused(await http.get("/api/stats"), 500)
         assert "secret" not in str(problem)
 

@@ -182,7 +182,7 @@ async def test_one_from_code_is_paused_and_run_and_not_changed() -> None:
     play = Play()
     async with play.served() as http:
         hub = play.manager.hub
-        known = hub.task("play", "talk").spec
+        known = hub.queries.task("play", "talk").spec
         declared = TaskSpec(known.queue, known.name, known.signature, known.options, schedule=Rule("0 7 * * *"))
         hub.scheduling.registered([declared])
         (schedule,) = await until(lambda: hub.schedules.page()[0])

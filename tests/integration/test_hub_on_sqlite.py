@@ -106,12 +106,12 @@ async def test_what_was_acknowledged_is_there_after_a_restart_with_its_pauses(tm
         await hub.pause("queue", "q", "me")
     async with hub_on(tmp_path / "jobs.db") as hub:
         await Peer(hub).work(0)
-        (view,) = await hub.queues()
+        (view,) = await hub.queries.queues()
         assert (view.paused is not None, view.queued + view.running) == (True, 500)
         assert hub.admission.depth == {"q": 500}
         await hub.resume("queue", "q", "me")
         assert sorted(await Peer(hub).work(500)) == sorted(ids)
-        assert (await hub.stats()).jobs == {"completed": 500}
+        assert (await hub.queries.stats()).jobs == {"completed": 500}
         assert hub.admission.depth == {"q": 0}
 
 
@@ -132,7 +132,7 @@ async def test_jobs_sent_together_may_repeat_each_other(tmp_path: Path) -> None:
         assert [m.job.id for m in await hub.submit([a, b, a])] == [a.id] * 3
         c, d = (Submission(hub.job_id(), "q", "one") for _ in range(2))
         assert [m.job.id for m in await hub.submit([c, d])] == [c.id] * 2
-        assert sum((await hub.stats()).jobs.values()) == 2
+        assert sum((await hub.queries.stats()).jobs.values()) == 2
 
 
 async def test_a_job_that_runs_over_a_restart_is_kept_by_its_worker(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ async def test_a_job_that_runs_over_a_restart_is_kept_by_its_worker(tmp_path: Pa
 
 async def submit_when_known(hub: Hub) -> Job:
     async with asyncio.timeout(5):
-        while not await hub.tasks():
+        while not hub.queries.tasks():
             await asyncio.sleep(0)
     return await submit(hub)
 

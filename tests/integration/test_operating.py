@@ -89,7 +89,7 @@ async def test_the_command_that_explains() -> None:
         await until(lambda: waits in play.manager.hub.roster.running)
         told = (await easyjobs("jobs", "explain", waits)).stdout.splitlines()
         assert told[1].startswith("- ")
-        (worker,) = await play.manager.hub.workers()
+        (worker,) = await play.manager.hub.queries.workers()
         assert f"  workers: {worker.id}" in told
         play.gate.set()
 
@@ -97,7 +97,7 @@ async def test_the_command_that_explains() -> None:
 async def test_pausing_and_resuming_by_command() -> None:
     play = Play()
     async with command(play) as easyjobs:
-        (worker,) = await play.manager.hub.workers()
+        (worker,) = await play.manager.hub.queries.workers()
         assert (await easyjobs("pause", "workers")).stdout == "all workers paused\n"
         assert (await easyjobs("pause", "queue", "play", "other")).stdout == "queue play paused\nqueue other paused\n"
         assert (await easyjobs("pause", "worker", worker.id)).stdout == f"worker {worker.id} paused\n"

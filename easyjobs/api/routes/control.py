@@ -25,22 +25,22 @@ from easyjobs.hub.pausing import ALL, PauseKind
 
 async def list_tasks(call: Call) -> Response:
     """List all tasks that a worker offers or once offered."""
-    return reply(TaskList([task_out(view) for view in await call.hub.tasks()]))
+    return reply(TaskList([task_out(view) for view in call.hub.queries.tasks()]))
 
 
 async def list_queues(call: Call) -> Response:
     """List all queues, with how much waits in each."""
-    return reply(QueueList([queue_out(view) for view in await call.hub.queues()]))
+    return reply(QueueList([queue_out(view) for view in await call.hub.queries.queues()]))
 
 
 async def list_workers(call: Call) -> Response:
     """List the workers."""
-    return reply(WorkerList([worker_out(view) for view in await call.hub.workers()]))
+    return reply(WorkerList([worker_out(view) for view in await call.hub.queries.workers()]))
 
 
 async def get_stats(call: Call) -> Response:
     """Show the manager in numbers."""
-    return reply(stats_out(await call.hub.stats()))
+    return reply(stats_out(await call.hub.queries.stats()))
 
 
 async def pause_queue(call: Call) -> Response:

@@ -64,7 +64,7 @@ async def list_jobs(call: Call) -> Response:
     query = read_query(call.request, JobFilter)
     # what makes the list, and not what makes the page: the cursor is bound to it
     filters = msgspec.structs.replace(query, cursor=None, limit=50)
-    page = await call.hub.find(
+    page = await call.hub.queries.find(
         JobQuery(
             queue=query.queue,
             task=query.task,
@@ -119,14 +119,14 @@ async def get_logs(call: Call) -> Response:
         await call.hub.job(id)
         return EventStream(call.hub, id, after)
     limit = 1000 if query.limit is None else query.limit
-    lines = await call.hub.logs(id, query.after, limit)
+    lines = await call.hub.queries.logs(id, query.after, limit)
     following = lines[-1].n if len(lines) == limit else None
     return reply(LogPage([log_out(line) for line in lines], following))
 
 
 async def get_attempts(call: Call) -> Response:
     """Show each run of a job."""
-    return reply(AttemptList([attempt_out(attempt) for attempt in await call.hub.attempts(job_id(call))]))
+    return reply(AttemptList([attempt_out(attempt) for attempt in await call.hub.queries.attempts(job_id(call))]))
 
 
 async def cancel_job(call: Call) -> Response:

@@ -30,7 +30,7 @@ async def test_after_twenty_failures_of_three_tasks_it_rests_for_half_a_minute(h
     (alert,) = house.hub.alerts.all()
     assert (alert.kind, alert.subject) == ("worker_fails", "w")
     assert "worker w on node7 failed 20 jobs in a row" in alert.text
-    (view,) = await house.hub.workers()
+    (view,) = await house.hub.queries.workers()
     assert view.state == "failing"
     assert view.barred_until is not None
     assert 29.0 < view.barred_until - house.hub.now() <= 30.0
@@ -38,7 +38,7 @@ async def test_after_twenty_failures_of_three_tasks_it_rests_for_half_a_minute(h
     await house.settle(29.0)
     assert worker.heard_of(Assign) == []
     assert (await worker.begin()).job == waiting.id
-    (view,) = await house.hub.workers()
+    (view,) = await house.hub.queries.workers()
     assert (view.state, view.barred_until) == ("live", None)
     assert house.hub.alerts.subjects("worker_fails") == ["w"], "tried again, but not proven"
 
@@ -114,7 +114,7 @@ async def test_what_it_had_in_hand_when_it_was_barred_neither_adds_nor_acquits(h
     worker.finish(held[21])
     worker.fail(held[22])
     await house.settle(1.0)
-    (view,) = await house.hub.workers()
+    (view,) = await house.hub.queries.workers()
     assert view.state == "failing"
     assert house.hub.alerts.subjects("worker_fails") == ["w"]
 

@@ -140,7 +140,7 @@ async def test_a_child_may_tell_log_and_progress_and_make_jobs(house: House) -> 
     peer.say(Submit([Submission(one, "q", "add", parent=a.job)]), Await([one]))
     assert (await peer.hear(Accepted)).ids == [one]
     assert (await house.row(one)).parent == a.job
-    assert [line.text for line in await house.hub.logs(a.job)] == ["from the child"]
+    assert [line.text for line in await house.hub.queries.logs(a.job)] == ["from the child"]
     peer.say(Finished([done(a)]))
     await peer.hear(Ack)
     worker.finish(await worker.begin(), 3)

@@ -86,7 +86,7 @@ async def test_the_outcome_of_an_older_attempt_is_stale_and_kept_for_the_history
     worker.finish(second, "in time")
     assert (await worker.hear(Ack)).applied == [job.id]
     assert (await house.row(job.id)).result == '"in time"'
-    assert [line.attempt for line in await house.hub.logs(job.id) if line.level == "stale"] == [1, 2]
+    assert [line.attempt for line in await house.hub.queries.logs(job.id) if line.level == "stale"] == [1, 2]
 
 
 @story

@@ -57,8 +57,8 @@ async def test_unknown_jobs_are_not_found(house: House) -> None:
         house.hub.delete(nobody),
         house.hub.job(nobody),
         house.hub.wait(nobody, 5.0),
-        house.hub.attempts(nobody),
-        house.hub.logs(nobody),
+        house.hub.queries.attempts(nobody),
+        house.hub.queries.logs(nobody),
     ):
         with pytest.raises(NotFound):
             await act

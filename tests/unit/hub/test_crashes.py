@@ -31,7 +31,7 @@ async def test_the_attempt_after_a_crash_is_isolated_and_the_third_crash_ends_th
     row = await house.row(job.id)
     assert (row.state, row.crashes, row.attempt) == ("failed", 3, 3)
     assert "crash 3 within 24 hours" in (row.error or "")
-    assert [a.end for a in await house.hub.attempts(job.id)] == ["crashed"] * 3
+    assert [a.end for a in await house.hub.queries.attempts(job.id)] == ["crashed"] * 3
 
 
 @story

@@ -35,7 +35,12 @@ async def test_logs_and_progress_of_the_running_attempt_can_be_read_while_it_run
     worker.say(Log(a.job, 1, a.token, [(1.0, "info", "one"), (2.0, "error", "two")]))
     worker.say(Progress(a.job, 1, a.token, 7.0, "far"), Log(a.job, 1, a.token, [(3.0, "info", "three")]))
     await house.settle()
-    assert [(line.n, line.text) for line in await house.hub.logs(job.id)] == [(1, "one"), (2, "two"), (3, "three")]
+    lines = await house.hub.queries.logs(job.id)
+    assert [(line.n, line.text) for line in lines] == [
+        (1, "one"),
+        (2, "two"),
+        (3, "three"),
+    ]
     assert (await house.row(job.id)).progress == '{"value":1.0,"note":"far"}'
 
 
@@ -47,7 +52,7 @@ async def test_what_a_stale_attempt_tells_is_counted_and_dropped(house: House) -
     a = await worker.begin()
     worker.say(Log(a.job, 2, a.token, [(1.0, "info", "no")]), Progress(a.job, 1, "forged", 0.5))
     await house.settle()
-    assert await house.hub.logs(job.id) == []
+    assert await house.hub.queries.logs(job.id) == []
     assert house.hub.counters["stale_words"] == 2
 
 
@@ -219,7 +224,7 @@ async def test_a_closed_socket_has_five_seconds_and_its_jobs_run_elsewhere_withi
     assert (await house.row(job.id)).attempt == 1
     await house.settle(0.3)
     assert other.held[job.id].attempt == 2
-    assert [a.end for a in await house.hub.attempts(job.id)] == ["crashed", None]
+    assert [a.end for a in await house.hub.queries.attempts(job.id)] == ["crashed", None]
 
 
 @story
@@ -252,7 +257,7 @@ async def test_a_watchdog_keeps_the_lease_of_a_worker_whose_loop_is_blocked(hous
     assert [h.job for h in (await worker.hear(Withdraw)).jobs] == [second.id]
     assert ((await house.row(first.id)).state, (await house.row(first.id)).attempt) == ("running", 1)
     assert [(await house.row(id)).state for id in (second.id, third.id)] == ["queued", "queued"]
-    (view,) = await house.hub.workers()
+    (view,) = await house.hub.queries.workers()
     assert (view.state, view.blocked) == ("blocked", "q:add")
     worker.finish(a)
     assert (await worker.hear(Ack)).applied == [first.id]
@@ -260,7 +265,7 @@ async def test_a_watchdog_keeps_the_lease_of_a_worker_whose_loop_is_blocked(hous
     worker.say(Heartbeat([]))
     await house.settle()
     assert len(worker.held) == 2
-    (view,) = await house.hub.workers()
+    (view,) = await house.hub.queries.workers()
     assert (view.state, view.blocked) == ("live", None)
 
 
@@ -273,7 +278,7 @@ async def test_a_watchdog_that_sees_no_blocked_loop_changes_nothing(house: House
     await worker.begin()
     watchdog.say(Heartbeat([]))
     await house.settle()
-    (view,) = await house.hub.workers()
+    (view,) = await house.hub.queries.workers()
     assert view.state == "live"
     assert worker.heard_of(Withdraw) == []
 

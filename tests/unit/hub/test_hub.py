@@ -78,7 +78,7 @@ async def test_everything_that_waited_goes_on_under_a_new_manager(house: House) 
     await worker.hear(Ack)
     begun = house.store.now()
     await house.restart()
-    assert [task.spec.name for task in await house.hub.tasks()] == ["add", "bounded"]
+    assert [task.spec.name for task in house.hub.queries.tasks()] == ["add", "bounded"]
     assert house.hub.admission.depth["q"] == 3
     await house.settle(20.0)
     worker = await house.open_worker()

@@ -161,7 +161,7 @@ async def test_failures_spend_the_budget_and_wait_longer_each_time(house: House)
     assert (row.state, row.failures, row.attempt) == ("failed", 3, 3)
     assert 1.0 <= times[1] - times[0] <= 2.1
     assert 2.0 <= times[2] - times[1] <= 4.1
-    assert [a.end for a in await house.hub.attempts(job.id)] == ["failed", "failed", "failed"]
+    assert [a.end for a in await house.hub.queries.attempts(job.id)] == ["failed", "failed", "failed"]
 
 
 @story
@@ -194,7 +194,7 @@ async def test_crashes_are_counted_apart_and_the_third_fails(house: House) -> No
     assert job is not None
     row = await house.row(job.id)
     assert (row.state, row.crashes, row.failures) == ("failed", 3, 0)
-    assert [a.end for a in await house.hub.attempts(job.id)] == ["crashed", "crashed", "crashed"]
+    assert [a.end for a in await house.hub.queries.attempts(job.id)] == ["crashed", "crashed", "crashed"]
 
 
 @story

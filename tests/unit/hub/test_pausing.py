@@ -28,8 +28,11 @@ async def test_all_workers_are_paused_also_those_that_come_later_and_over_a_rest
     later.keep_beating()
     await house.settle(20.0)
     assert first.heard_of(Assign) == later.heard_of(Assign) == []
-    assert {(view.id, view.state) for view in await house.hub.workers()} == {("later", "paused"), ("w", "paused")}
-    stats = await house.hub.stats()
+    assert {(view.id, view.state) for view in await house.hub.queries.workers()} == {
+        ("later", "paused"),
+        ("w", "paused"),
+    }
+    stats = await house.hub.queries.stats()
     assert stats.paused is not None
     assert (stats.paused.kind, stats.paused.by) == ("workers", "me")
     for _ in range(2):
@@ -37,7 +40,7 @@ async def test_all_workers_are_paused_also_those_that_come_later_and_over_a_rest
     await house.settle()
     assert len(first.heard_of(ResumeWork)) == len(later.heard_of(ResumeWork)) == 1
     assert len(first.heard_of(Assign)) + len(later.heard_of(Assign)) == 1
-    assert (await house.hub.stats()).paused is None
+    assert (await house.hub.queries.stats()).paused is None
     assert await house.store.pauses() == []
 
 
@@ -84,7 +87,7 @@ async def test_a_worker_pauses_itself_until_it_resumes_itself(house: House) -> N
     await house.settle(1.0)
     assert (await house.row(running.id)).state == "completed", "what it has goes on"
     assert worker.heard_of(Assign) == []
-    (view,) = await house.hub.workers()
+    (view,) = await house.hub.queries.workers()
     assert view.paused is not None
     assert (view.state, view.paused.by) == ("paused", "the worker w")
     for _ in range(2):
@@ -115,15 +118,15 @@ async def test_a_worker_that_is_away_can_be_paused_and_is_paused_when_it_comes_b
     worker = await house.worker(spec(), queues=["q"])
     worker.drop()
     await house.settle(6.0)
-    assert await house.hub.workers() == []
+    assert await house.hub.queries.workers() == []
     await house.hub.pause("worker", "w", "me")
     await house.restart()
-    (view,) = await house.hub.workers()
+    (view,) = await house.hub.queries.workers()
     assert view.paused is not None
     assert (view.id, view.state, view.queues, view.paused.by) == ("w", "away", ["q"], "me")
     _, welcome = await house.again(worker)
     assert welcome.paused
-    assert [view.state for view in await house.hub.workers()] == ["paused"]
+    assert [view.state for view in await house.hub.queries.workers()] == ["paused"]
 
 
 @story

@@ -259,7 +259,7 @@ def test_names_that_none_may_have_are_refused(name: str) -> None:
         peer = Peer(house)
         peer.say(Hello(1, "worker", worker_id="w", tasks=[spec(name)], slots=1))
         assert await peer.until_closed() == 4406
-        assert await house.hub.tasks() == []
+        assert house.hub.queries.tasks() == []
         assert house.hub.roster.sessions == {}
 
     told()

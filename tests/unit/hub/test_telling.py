@@ -14,7 +14,7 @@ def said(a: Assignment, first: int, *texts: str, drop: tuple[int, int] | None = 
 
 
 async def shown(house: House, id: str) -> list[tuple[int, str]]:
-    return [(line.n, line.text) for line in await house.hub.logs(id, limit=10_000)]
+    return [(line.n, line.text) for line in await house.hub.queries.logs(id, limit=10_000)]
 
 
 @story
@@ -71,7 +71,7 @@ async def test_a_gap_is_marked_by_a_line_of_its_own_and_the_cursor_goes_over_it(
     worker.say(said(a, 10, "ten", drop=(2, 3)))
     await worker.hear(Logged)
     await worker.hear(Logged)
-    lines = await house.hub.logs(job.id)
+    lines = await house.hub.queries.logs(job.id)
     assert [(line.n, line.level, line.text) for line in lines] == [
         (1, "info", "one"),
         (3, "gap", "… 2 lines were left out here …"),
@@ -79,11 +79,11 @@ async def test_a_gap_is_marked_by_a_line_of_its_own_and_the_cursor_goes_over_it(
         (9, "gap", "… 5 lines were left out here …"),
         (10, "info", "ten"),
     ]
-    assert [line.n for line in await house.hub.logs(job.id, after=3)] == [4, 9, 10]
-    assert [line.n for line in await house.hub.logs(job.id, after=2)] == [3, 4, 9, 10]
-    assert [line.n for line in await house.hub.logs(job.id, limit=2)] == [1, 3]
-    assert [line.n for line in await house.hub.logs(job.id, after=3, limit=2)] == [4, 9]
-    assert [line.n for line in await house.hub.logs(job.id, after=9, limit=2)] == [10]
+    assert [line.n for line in await house.hub.queries.logs(job.id, after=3)] == [4, 9, 10]
+    assert [line.n for line in await house.hub.queries.logs(job.id, after=2)] == [3, 4, 9, 10]
+    assert [line.n for line in await house.hub.queries.logs(job.id, limit=2)] == [1, 3]
+    assert [line.n for line in await house.hub.queries.logs(job.id, after=3, limit=2)] == [4, 9]
+    assert [line.n for line in await house.hub.queries.logs(job.id, after=9, limit=2)] == [10]
 
 
 @story
@@ -145,7 +145,7 @@ async def test_who_keeps_no_measure_meets_a_wall(house: House) -> None:
     for n in range(150):
         worker.say(said(a, 0, line, line), said(a, n * 2 + 1, line))
     await asyncio.sleep(1)
-    lines = await house.hub.logs(job.id, limit=10_000)
+    lines = await house.hub.queries.logs(job.id, limit=10_000)
     assert 2_000_000 < sum(len(line.text) for line in lines) < 2_110_000
     assert "the rest is dropped" in lines[-1].text
     assert worker.heard_of(Logged)[-1].jobs == [(job.id, 1, 299)]
