@@ -158,7 +158,8 @@ class _Transport:
 class SimulatedCluster:
     """Managers on rows that outlive them, and any number of workers and clients.
 
-    :param managers: how many there may be at a time; each worker and client comes to any of them.
+    :param managers: how many there may be at a time; each worker and client comes to any of them, unless its name is
+        among the `homes`.
     :param committed: called with the rows after each commit. Use inside `easyjobs.testing.loop.run`.
     """
 
@@ -178,6 +179,7 @@ class SimulatedCluster:
         self.settings = settings or HubSettings()
         self.names = (MANAGER, *(f"{MANAGER}{n}" for n in range(2, managers + 1)))
         self.managers: dict[str, Manager] = {}
+        self.homes: dict[str, str] = {}
         self.workers: dict[str, tuple[Node, EasyJobsWorker]] = {}
         self._committed = committed
         self._lives = 0
@@ -201,7 +203,7 @@ class SimulatedCluster:
         await hub.start()
 
         async def accept(link: Link) -> None:
-            roles = frozenset(("worker", "client"))
+            roles = frozenset(("worker", "client", "watchdog"))
             connection = hub.connect(_Transport(link), role_allowed=roles, by="simulation")
             try:
                 while True:
@@ -226,10 +228,15 @@ class SimulatedCluster:
         return name in self.managers and self.managers[name].node.alive
 
     def _dialler(self, node: Node) -> Callable[[], Awaitable[Link]]:
-        """To any manager, as behind a balancer."""
-        if len(self.names) == 1:
-            return node.dialler(MANAGER)
-        return lambda: node.dialler(self.loop.random.choice(self.names))()
+        """To the node's home while a manager of that name lives, else to any, as behind a balancer."""
+
+        async def dial() -> Link:
+            home = self.homes.get(node.name, MANAGER)
+            if len(self.names) > 1 and not (node.name in self.homes and self.managed(home)):
+                home = self.loop.random.choice(self.names)
+            return await node.dialler(home)()
+
+        return dial
 
     async def start_worker(
         self, name: str, declare: Callable[[EasyJobsWorker, Node], None], *, slots: int = 4, queue: str = "play"
