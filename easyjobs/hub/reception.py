@@ -8,7 +8,7 @@ import msgspec
 
 from easyjobs.core.chain import TaskName, check
 from easyjobs.core.changes import LoseSession, PutSession, PutTask, Renew, Write
-from easyjobs.core.events import NeverStarted
+from easyjobs.core.events import NeverStarted, WorkerDied
 from easyjobs.core.job import Job, Lane, Session
 from easyjobs.core.states import RUNNING
 from easyjobs.core.task import Options, TaskSpec, is_name
@@ -68,7 +68,7 @@ class Reception:
         :raises ProtocolError, RegistrationError: a task that it offers cannot be.
         """
         known = self._roster.of_worker(hello.worker_id) or await self._elsewhere(hello.worker_id)
-        came_back = known is not None and known.row.pid == hello.pid
+        came_back = known is not None and known.row.id == hello.session
         self._learn(hello.worker_id, hello.tasks, known.row.started_at if known and came_back else None)
         rows = await self._unknown(hello.held)
         live = await self._session(hello)
@@ -94,9 +94,12 @@ class Reception:
         brought = {(h.job, h.attempt) for h in hello.held} | {(o.job, o.attempt) for o in hello.unacked}
         for job in list(live.held.values()):
             if (job.id, job.attempt) not in brought:
-                # it was sent, or claimed, while no socket carried it
                 del live.held[job.id]
-                self._committer.add(Word(job.id, NeverStarted(job.attempt, job.token or "")))
+                if came_back:  # it was sent, or claimed, while no socket carried it
+                    self._committer.add(Word(job.id, NeverStarted(job.attempt, job.token or "")))
+                else:
+                    reason = f"worker {live.row.name} died: another process came under its worker_id"
+                    self._committer.add(Word(job.id, WorkerDied(job.attempt, job.token or "", reason)))
         connection.welcome(
             Welcome(
                 session=live.row.id,

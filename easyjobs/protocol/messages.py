@@ -128,7 +128,9 @@ class Limits(msgspec.Struct, frozen=True, omit_defaults=True):
 class Hello(msgspec.Struct, tag_field="t", tag="hello", omit_defaults=True):
     """The first message of every connection. `held` and `unacked` are what a worker brings along from before.
 
-    A watchdog gives the worker's own `worker_id`; it opens no session of its own.
+    `session` is the one that the process was welcomed to last; a process that was never welcomed names none, and what
+    another one held under its `worker_id` died with that one. A watchdog gives the worker's own `worker_id`; it opens
+    no session of its own.
     """
 
     protocol: int
@@ -145,6 +147,7 @@ class Hello(msgspec.Struct, tag_field="t", tag="hello", omit_defaults=True):
     held: list[Held] = []
     unacked: list[Outcome] = []
     embedded: bool = False
+    session: str = ""
 
 
 class Register(msgspec.Struct, tag_field="t", tag="register"):

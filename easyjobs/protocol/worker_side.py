@@ -353,6 +353,7 @@ class WorkerSide(Peer):
 
     def _welcome(self, welcome: Welcome, now: float, orders: list[FromManager]) -> None:
         super()._welcome(welcome, now, orders)
+        self._who = msgspec.structs.replace(self._who, session=welcome.session)
         for spec in self._later:
             self._add_task(spec)
         if self._wish is not None:

@@ -135,6 +135,7 @@ class Peer:
         self._house = house
         self._beating: asyncio.Task[None] | None = None
         self.hello = Hello(1, "client")
+        self.session = ""
         self.connection: Connection = house.hub.connect(self, role_allowed=roles, by="tester", attempt=attempt)
 
     # -- the transport
@@ -146,6 +147,8 @@ class Peer:
         messages = decode_from_manager(frame)
         self.frames.append(messages)
         for message in messages:
+            if isinstance(message, Welcome):
+                self.session = message.session
             if isinstance(message, Assign):
                 self.held.update((a.job, a) for a in message.jobs)
             elif isinstance(message, Withdraw):
@@ -312,9 +315,12 @@ class House:
         return worker
 
     async def again(self, old: Peer, **hello: Any) -> tuple[Peer, Welcome]:
-        """The same worker on a new connection, with what it holds unless `held` says otherwise."""
+        """The same process on a new connection, with what it holds unless `held` says otherwise; another one under its
+        worker_id with `session=""`.
+        """
         peer = Peer(self)
         peer.held = dict(old.held)
+        hello.setdefault("session", old.session)
         hello.setdefault("held", peer.named())
         peer.hello = msgspec.structs.replace(old.hello, **hello)
         peer.say(peer.hello)

@@ -58,3 +58,26 @@ async def test_a_job_that_must_not_run_twice_fails_with_its_worker(house: House)
     await crash(house, task)
     row = await house.row(job.id)
     assert (row.state, row.crashes, row.attempt) == ("failed", 1, 1)
+
+
+@story
+async def test_a_process_that_comes_at_once_under_the_worker_id_of_one_that_died_does_not_hide_the_crash(
+    house: House,
+) -> None:
+    """Whoever restarts workers is faster than any grace; else a job that kills its worker would do so for ever."""
+    await house.open(spec())
+    job = await house.submit()
+    worker = await house.worker(spec())
+    await worker.begin()
+    worker.drop()
+    for crashes in (1, 2):
+        worker, welcome = await house.again(worker, session="", held=[])
+        assert welcome.verdicts == []
+        assert (await worker.begin()).isolate
+        assert (await house.row(job.id)).crashes == crashes
+        worker.drop()
+    await house.again(worker, session="", held=[])
+    await house.settle()
+    row = await house.row(job.id)
+    assert (row.state, row.crashes, row.attempt) == ("failed", 3, 3)
+    assert "another process came under its worker_id" in (row.error or "")

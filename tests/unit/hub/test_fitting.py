@@ -207,9 +207,9 @@ async def test_a_job_whose_task_nobody_knew_is_left_to_whoever_binds_it(house: H
 @story
 async def test_an_old_worker_that_comes_back_does_not_make_its_parameters_the_newest(house: House) -> None:
     await house.open()
-    first = await house.worker(old(), worker_id="first", pid=1)
+    first = await house.worker(old(), worker_id="first")
     await house.settle(1.0)
-    await house.worker(new(), worker_id="second", pid=2)
+    await house.worker(new(), worker_id="second")
     first.drop()
     first, _ = await house.again(first)
     assert house.hub.catalog.find("q", "add").lane.signature == NEW.hash
@@ -217,5 +217,5 @@ async def test_an_old_worker_that_comes_back_does_not_make_its_parameters_the_ne
     await house.again(first)
     assert house.hub.catalog.find("q", "add").lane.signature == NEW.hash
     first.drop()
-    await house.again(first, pid=3)
+    await house.again(first, session="")
     assert house.hub.catalog.find("q", "add").lane.signature == OLD.hash, "it was started anew: a deploy was undone"

@@ -243,6 +243,12 @@ def test_what_is_not_kept_is_withdrawn(worker: WorkerSide, talk: Conversation, v
     assert worker.unacked == 0
 
 
+def test_the_session_of_the_last_welcome_is_named_and_a_process_without_one_names_none(talk: Conversation) -> None:
+    assert talk.greet().session == ""
+    assert talk.connect().session == ""
+    assert talk.connect().session == "session"
+
+
 def test_what_ends_between_greeting_and_welcome_is_reported_if_it_is_kept(
     worker: WorkerSide, talk: Conversation
 ) -> None:
