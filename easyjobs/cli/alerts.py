@@ -11,7 +11,7 @@ from easyjobs.cli.http import Api
 from easyjobs.cli.text import plain
 
 
-@click.command("alerts")
+@click.command("alerts", short_help="List what somebody should look at.")
 @manager_options
 @as_json
 @click.pass_context

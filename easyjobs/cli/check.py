@@ -16,7 +16,7 @@ from easyjobs.cli.text import plain
 Fit = dict[str, Any]
 
 
-@click.command("check")
+@click.command("check", short_help="Say which jobs a deploy would break.")
 @click.argument("target", metavar="[MODULE[:OBJECT]]", required=False)
 @click.option("--queue", "queues", multiple=True, help="The queue of the module's tasks, as of `easyjobs worker`.")
 @manager_options

@@ -28,7 +28,7 @@ SHOWN: Final = 10  # ids of one reason
 @manager_options
 @click.pass_context
 def command(ctx: click.Context, url: str, insecure: bool, secret_file: str | None) -> None:
-    """Look at jobs, cancel them, run them again.
+    """Look at jobs, cancel them, run them again. Times are in UTC.
 
     The secret is read from --secret-file, EASYJOBS_MANAGER_SECRET or EASYJOBS_SECRET.
     """
@@ -88,7 +88,7 @@ def show_job(api: Api, id: str, logs: bool, raw: bool) -> None:
         click.echo(f"{shown_time(line['time'])} {plain(line['level'])} {plain(line['text'])}")
 
 
-@command.command("explain")
+@command.command("explain", short_help="Say why a job is not running, or where it is.")
 @click.argument("id")
 @as_json
 @click.pass_obj

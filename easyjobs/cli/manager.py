@@ -16,7 +16,7 @@ OPEN_CONNECTIONS = 5
 """Seconds that requests under way get when the process is told to stop; the manager's own grace comes after it."""
 
 
-@click.command("manager")
+@click.command("manager", short_help="Run a manager.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8220, show_default=True, type=click.IntRange(0, 65_535), help="0: any free one.")
 @click.option("--store", metavar="URL", help="Where jobs are kept: sqlite:///jobs.db (else EASYJOBS_STORE).")

@@ -12,12 +12,17 @@ from easyjobs.cli.http import Api
 
 KINDS: Final = ("queue", "task", "worker", "workers")
 ALL: Final = "all"
+EXAMPLES: Final = {
+    "queue": "easyjobs {verb} queue mail",
+    "task": "easyjobs {verb} task mail:send",
+    "worker": "easyjobs {verb} worker ID, as `easyjobs workers` shows it",
+}
 
 
-def pausing_command(verb: str, said: str, help: str) -> click.Command:
+def pausing_command(verb: str, said: str, short: str, help: str) -> click.Command:
     """The command `verb`, which posts `verb` to each of what it is given, and says `said` of it."""
 
-    @click.command(verb, help=help)
+    @click.command(verb, short_help=short, help=help)
     @click.argument("kind", type=click.Choice(KINDS))
     @click.argument("names", metavar="[NAME]...", nargs=-1)
     @manager_options
@@ -34,10 +39,10 @@ def pausing_command(verb: str, said: str, help: str) -> click.Command:
     ) -> None:
         if kind == "workers":
             if names:
-                raise click.UsageError(f"`workers` are all; name one with: easyjobs {verb} worker NAME")
+                raise click.UsageError(f"`workers` are all; one of them is: easyjobs {verb} worker ID")
             names = (ALL,)
         elif not names:
-            raise click.UsageError(f"name the {kind}")
+            raise click.UsageError(f"which {kind}? {EXAMPLES[kind].format(verb=verb)}")
         paths = {name: _path(kind, name) for name in names}
         connect(ctx, url, insecure, secret_file)
         api: Api = ctx.obj
@@ -61,6 +66,6 @@ def _path(kind: str, name: str) -> tuple[str, ...]:
     if kind == "task":
         queue, colon, task = name.partition(":")
         if not (queue and colon and task):
-            raise click.UsageError(f"a task is QUEUE:NAME, and not {name!r}")
+            raise click.UsageError(f"a task is QUEUE:NAME, as mail:send, and not {name!r}")
         return ("queues", queue, "tasks", task)
     return (f"{kind}s", name)

@@ -66,7 +66,7 @@ def _rule_options(function: F) -> F:
 @manager_options
 @click.pass_context
 def command(ctx: click.Context, url: str, insecure: bool, secret_file: str | None) -> None:
-    """Look at schedules, make and change them.
+    """Look at schedules, make and change them. Times are in UTC, whatever the zone of a schedule.
 
     The secret is read from --secret-file, EASYJOBS_MANAGER_SECRET or EASYJOBS_SECRET.
     """
@@ -100,7 +100,7 @@ def show_schedule(api: Api, id: str, raw: bool) -> None:
     _said(api.get("schedules", id), raw)
 
 
-@command.command("add")
+@command.command("add", short_help="Run a task by itself, by a cron expression.")
 @click.argument("queue")
 @click.argument("task")
 @click.argument("cron")

@@ -21,7 +21,7 @@ from easyjobs.errors import ConfigurationError
 from easyjobs.workers.worker import EasyJobsWorker
 
 
-@click.command("worker")
+@click.command("worker", short_help="Run the tasks of a module.")
 @click.argument("target", metavar="MODULE[:OBJECT]")
 @click.option("--manager-url", metavar="URL", help="ws[s]://host[:port][/prefix] (else EASYJOBS_MANAGER_URL).")
 @click.option("--queue", "queues", multiple=True, help="The queue of its tasks; may be repeated.")

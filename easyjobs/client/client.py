@@ -189,7 +189,12 @@ class _AsCaller:
 def call_of(
     queue: str, task: str | None, args: Sequence[Any], kwargs: Mapping[str, Any] | None, options: CallOptions
 ) -> Call:
-    """A call from what people write; "queue:task" may stand in one."""
+    """A call from what people write; "queue:task" may stand in one.
+
+    :raises TypeError: arguments stand where the name of the task is wanted.
+    """
+    if task is not None and not isinstance(task, str):
+        raise TypeError(f'the task must be a name, not {type(task).__name__}; after "queue:task" write args=[...]')
     if task is None:
         queue, _, task = queue.partition(":")
     chosen = call_options(options) if options else {}

@@ -116,7 +116,7 @@ class Pausing:
         elif self._roster.of_worker(name) is None:
             sessions = await self._store.sessions(lost_since=0.0)
             if all(session.worker_id != name for session in sessions):
-                raise NotFound(f"No worker {name[:128]!r}.")
+                raise NotFound(f"No worker has the id {name[:128]!r}; /api/workers and `easyjobs workers` show them.")
 
 
 def _tell(live: Live, message: PauseWork | ResumeWork) -> None:

@@ -199,7 +199,11 @@ class EasyJobsManager:
         await self._start_worker()
         if len(self._secret) < SHORT_SECRET:
             # who overhears a worker's proof may try secrets at leisure
-            log.warning("the server secret has %d characters; %d are safe", len(self._secret), SHORT_SECRET)
+            log.warning(
+                "the server secret has %d characters; give it %d or more (`openssl rand -hex 16` prints such a one)",
+                len(self._secret),
+                SHORT_SECRET,
+            )
         if self._made_secret:
             sys.stderr.write(
                 f"easyjobs: no secret was given; until it stops, this manager's is {self._made_secret}\n"

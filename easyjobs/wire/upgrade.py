@@ -65,7 +65,10 @@ def answered(where: Address, response: Response) -> Exception:
                 return Challenged(nonce)
         return refused(where)
     if response.status_code == 403:
-        return Unauthorized(f"the manager at {where.url} does not let us in (403)")
+        return Unauthorized(
+            f"what answers at {where.url} does not let us in (403): it is no manager, or its prefix differs (the URL "
+            "ends with it: ws://host:port/prefix), or it was given no secret and so serves its own machine only"
+        )
     return ConnectionLost(f"{where.url} answered {response.status_code}: no manager is there, or its prefix differs")
 
 

@@ -303,7 +303,9 @@ class EasyJobsWorker:
         if (child := inside()) is not None:
             return child
         if self._engine is None:
-            raise ConfigurationError("the worker was not started: await worker.start() first")
+            raise ConfigurationError(
+                "the worker was not started: await worker.start() first (a manager's own starts with its application)"
+            )
         if self._engine.pid != os.getpid():
             raise ConfigurationError("this process is a fork of the one that started the worker; it needs its own")
         return self._engine

@@ -129,8 +129,8 @@ async def test_what_cannot_be_paused_is_said() -> None:
         assert "none" in refused.stderr
         assert refused.stdout == "queue play paused\n", "the others are paused all the same"
         assert "QUEUE:NAME" in (await easyjobs("pause", "task", "add", code=2)).stderr
-        assert "name the worker" in (await easyjobs("resume", "worker", code=2)).stderr
-        assert "easyjobs pause worker NAME" in (await easyjobs("pause", "workers", "w", code=2)).stderr
+        assert "which worker?" in (await easyjobs("resume", "worker", code=2)).stderr
+        assert "easyjobs pause worker ID" in (await easyjobs("pause", "workers", "w", code=2)).stderr
 
 
 async def test_alerts_by_command() -> None:

@@ -35,6 +35,30 @@ def test_version_and_help() -> None:
         assert result.output.startswith("Usage: ")
 
 
+def test_the_list_of_commands_is_cut_nowhere_in_a_narrow_terminal() -> None:
+    for arguments in ([], ["jobs"], ["schedules"]):
+        output = CliRunner().invoke(commands, [*arguments, "-h"], terminal_width=80).output
+        assert "Commands:" in output
+        assert "..." not in output.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["queue"], "which queue? easyjobs {} queue mail"),
+        (["task"], "which task? easyjobs {} task mail:send"),
+        (["worker"], "which worker? easyjobs {} worker ID, as `easyjobs workers` shows it"),
+        (["workers", "w"], "`workers` are all; one of them is: easyjobs {} worker ID"),
+        (["task", "send"], "a task is QUEUE:NAME, as mail:send, and not 'send'"),
+    ],
+)
+def test_a_pause_without_its_subject_shows_one(verb: str, arguments: list[str], hint: str) -> None:
+    result = CliRunner().invoke(commands, [verb, *arguments])
+    assert result.exit_code == 2
+    assert hint.format(verb) in result.output
+
+
 def test_an_unknown_command_is_2() -> None:
     result = CliRunner().invoke(commands, ["serve"])
     assert result.exit_code == 2

@@ -272,6 +272,8 @@ def test_what_cannot_be_sent_is_refused_before_anything_is() -> None:
         for kind, given in wrong:
             with pytest.raises(kind):
                 await client.submit("q", **{"task": "t", **given})
+        with pytest.raises(TypeError, match=r"write args="):
+            await client.submit("q:t", [1])  # type: ignore[arg-type]
         assert manager.heard == []
 
     play(story)
