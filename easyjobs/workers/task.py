@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from easyjobs.tasks.context import JobContext, enter
 from easyjobs.workers.channel import Channel
 from easyjobs.workers.child import serve, take_pipe
 
@@ -57,6 +58,7 @@ class Work(Generic[P, R]):
                 "Runs the function with these arguments, a JSON object or array, and prints what it returns.\n"
                 "A worker runs it for each job of the task of this name."
             )
+        enter(JobContext("by hand", "", Path(sys.argv[0]).stem, 1, 1, _ByHand()))
         value: Any = self.function(*args, **kwargs)
         if inspect.iscoroutine(value):
             import asyncio
@@ -72,6 +74,18 @@ def subprocess(function: Callable[P, R]) -> Work[P, R]:
     It may be a coroutine function. Its name does not matter, the file's does: `<task>.py`.
     """
     return Work(function)
+
+
+class _ByHand:
+    """Where a function that is run by hand tells its log and progress: to who looks on, apart from what it returns."""
+
+    def log(self, job_id: str, level: str, text: str) -> None:
+        """As `Reporter.log`."""
+        sys.stderr.write(f"{level}: {text}\n")
+
+    def progress(self, job_id: str, value: float | None, note: str) -> None:
+        """As `Reporter.progress`."""
+        sys.stderr.write(f"progress: {'' if value is None else f'{value:.0%} '}{note}".rstrip() + "\n")
 
 
 def _example(function: Callable[..., Any]) -> str:
