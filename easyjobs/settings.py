@@ -189,5 +189,7 @@ def _convert(value: Any, wanted: Any, source: str) -> Any:
     try:
         return msgspec.convert(value, wanted, strict=False)
     except msgspec.ValidationError as error:
+        if wanted == Prefix:
+            raise ConfigurationError(f"{source}: {value!r} will not do: a prefix is a path like /jobs") from None
         shown = "the value given" if "secret" in source.lower() else repr(value)
         raise ConfigurationError(f"{source}: {shown} will not do: {error}") from None

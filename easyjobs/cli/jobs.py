@@ -12,6 +12,7 @@ import click
 from easyjobs.cli.asking import as_json, connect, each, manager_options, print_json, shown_time
 from easyjobs.cli.http import Api
 from easyjobs.cli.logs import lines_after, show_logs
+from easyjobs.cli.moment import Moment
 from easyjobs.cli.text import plain, table
 from easyjobs.cli.tree import lines_of
 from easyjobs.core.states import STATES
@@ -45,8 +46,8 @@ command.add_command(show_logs)
 @click.option("--worker", help="Only those that this worker ran last.")
 @click.option("--schedule", help="Only those that this schedule made.")
 @click.option("--text", help="Only with this in id, task, arguments, error or worker.")
-@click.option("--since", metavar="TIME", help="Only made then or later: 2026-01-31T12:00:00Z.")
-@click.option("--until", metavar="TIME", help="Only made before then.")
+@click.option("--since", type=Moment(), metavar="TIME", help="Only made then or later: 2026-01-31T12:00:00Z.")
+@click.option("--until", type=Moment(), metavar="TIME", help="Only made before then.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="At most so many.")
 @click.option("--cursor", help="Go on where a page ended.")
 @as_json

@@ -10,6 +10,7 @@ import click
 
 from easyjobs.cli.asking import as_json, connect, each, manager_options, print_json, shown_time
 from easyjobs.cli.http import Api
+from easyjobs.cli.moment import NONE, Moment
 from easyjobs.cli.text import plain, table
 from easyjobs.core.schedule import Misfire, Overlap
 
@@ -17,7 +18,6 @@ Schedule = dict[str, Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
 COLUMNS: Final = ("id", "queue", "task", "rule", "next", "last", "note")
-NONE: Final = "none"
 
 
 class _Json(click.ParamType[Any]):
@@ -47,8 +47,8 @@ _RULE: Final = (
     click.option("--seconds/--no-seconds", default=None, help="The expression begins with a field for seconds."),
     click.option("--args", type=_Json(list, "a JSON array"), help="Arguments by place: '[1, 2]'."),
     click.option("--kwargs", type=_Json(dict, "a JSON object"), help="Arguments by name: '{\"n\": 1}'."),
-    click.option("--start", "start_at", metavar="TIME", help="No tick before it: 2026-01-31T12:00:00Z."),
-    click.option("--end", "end_at", metavar="TIME", help="No tick after it."),
+    click.option("--start", "start_at", type=Moment(), metavar="TIME", help="No tick before it: 2026-01-31T12:00:00Z."),
+    click.option("--end", "end_at", type=Moment(), metavar="TIME", help="No tick after it."),
     click.option("--jitter", type=float, metavar="SECONDS", help="Put each job off by up to so much."),
     click.option("--misfire", type=click.Choice(get_args(Misfire)), help="Which missed ticks are run."),
     click.option("--overlap", type=click.Choice(get_args(Overlap)), help="When the job before has not ended."),

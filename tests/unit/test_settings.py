@@ -132,3 +132,9 @@ def test_child_processes_see_no_secret_whatever_it_is_called(monkeypatch: pytest
     seen = surroundings_of_children("", ["a"])
     assert seen["EASYJOBS_JOBS_QUEUE"] == "mine"
     assert worker_settings(seen).manager_secret is not None
+
+
+@pytest.mark.parametrize("prefix", ["jobs", "/jobs/", "/a b", 7])
+def test_a_prefix_that_will_not_do_is_told_with_one_that_does(prefix: object) -> None:
+    with pytest.raises(ConfigurationError, match=r"will not do: a prefix is a path like /jobs"):
+        manager_settings({}, prefix=prefix)

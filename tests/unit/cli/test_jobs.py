@@ -252,6 +252,28 @@ def test_retry_prints_the_new_job_and_goes_on_after_a_refusal(server: Server) ->
 # -- what may go wrong
 
 
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("2026-01-31", "2026-01-31T00:00:00+00:00"),
+        ("2026-01-31T12:30:00", "2026-01-31T12:30:00+00:00"),
+        ("2026-01-31T12:30:00Z", "2026-01-31T12:30:00+00:00"),
+        ("1769817600", "1769817600"),
+    ],
+)
+def test_a_time_without_an_offset_is_in_utc(server: Server, given: str, asked: str) -> None:
+    server.answers["GET /api/jobs"] = 200, {"items": [], "next": None}
+    assert call(server, "list", "--since", given, "--until", given).exit_code == 0
+    assert server.asked == [("GET /api/jobs", {"since": [asked], "until": [asked], "limit": ["50"]})]
+
+
+def test_what_is_no_time_is_told_with_one(server: Server) -> None:
+    result = call(server, "list", "--since", "soon")
+    assert result.exit_code == 2
+    assert "'soon' is no time; write 2026-01-31, " in result.stderr
+    assert server.asked == []
+
+
 def test_an_unknown_job(server: Server) -> None:
     failed(call(server, "show", ID), "No job.")
 
@@ -259,7 +281,7 @@ def test_an_unknown_job(server: Server) -> None:
 def test_a_refused_value_is_told_with_its_place_once(server: Server) -> None:
     fault = {"loc": ["query", "since"], "message": "not a time"}
     server.answers["GET /api/jobs"] = a_problem(422, "Unprocessable", "query.since: not a time", [fault])
-    result = call(server, "list", "--since", "soon")
+    result = call(server, "list", "--since", "2026-01-01T00:00:00Z")
     failed(result, "query.since: not a time")
     assert result.stderr.count("not a time") == 1
 
