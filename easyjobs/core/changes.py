@@ -243,13 +243,14 @@ APPLIED: Final = Applied()
 
 
 class Offer(msgspec.Struct):
-    """A live session that would take up to `slots` jobs of `lanes`."""
+    """A live session, on the machine `system`, that would take up to `slots` jobs of `lanes`."""
 
     session: str
     epoch: int
     worker: str
     slots: int
     lanes: frozenset[Lane]
+    system: str = ""
 
 
 class Claim(msgspec.Struct):
@@ -257,11 +258,16 @@ class Claim(msgspec.Struct):
 
     `capacity` bounds lanes by a counter: lane -> (counter's name, most that may run). `tokens` has at least as many
     fresh random tokens as there are slots in all.
+
+    Unless `units` is None, the process units of all jobs that run on one system (those of its sessions, lost ones too)
+    stay within what it has: the least that any of its live sessions declares, `placement.UNITS` where none does. A job
+    takes as many as `units` says of its lane, else 1.
     """
 
     offers: list[Offer]
     tokens: list[str]
     capacity: dict[Lane, tuple[str, int]] = {}
+    units: dict[Lane, int] | None = None
 
 
 class Committed(msgspec.Struct):

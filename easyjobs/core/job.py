@@ -152,3 +152,5 @@ class Session(msgspec.Struct):
     version: str = ""
     offers: str = "[]"  # JSON list of [queue, task, signature]: the lanes it takes jobs of
     manager: str = ""  # id of the manager process that welcomed it last
+    system: str = ""  # the machine it runs on
+    units: int | None = None  # process units that this machine has, as far as this worker was told

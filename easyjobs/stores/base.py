@@ -164,7 +164,8 @@ class Store(Protocol):
         Once a unit is applied, the `seq` of each job it inserted is set on the caller's object; nothing else of the
         caller's is changed or kept. Guards are tried in this order: id, key, unique, tick, session; version, cancel.
         The claim takes ready jobs (`queued` or `retry`, run_at come) of the offers' lanes, most urgent first
-        (`placement.urgency`), gives them to offers as `placement.place` says, within its `capacity` counters, and
+        (`placement.urgency`), gives them to offers as `placement.place` says, within its `capacity` counters
+        and the units of their systems, and
         moves each to `running`: attempt + 1, version + 1, started_at now, its token, session and worker, progress
         empty, `holds` the counter it charged. One with a `turn` takes a slot, so that nothing less urgent gets that,
         but stays ready and as it is, and is among `Committed.turns`. Offers of sessions that are not live, or of

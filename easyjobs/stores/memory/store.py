@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from easyjobs.clock import Clock, SteadyClock, SystemClock
 from easyjobs.core.changes import APPLIED, Broken, Claim, Committed, Insert, Stale, Unit, Verdict
 from easyjobs.core.job import Attempt, Edge, Job, Lane, LogLine, Session
-from easyjobs.core.placement import place, urgency
+from easyjobs.core.placement import Systems, place, urgency
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import CLAIMABLE, COMPLETED, QUEUED, RETRY, RUNNING, WAITING, State
 from easyjobs.errors import StoreLocked, StoreUnavailable
@@ -92,9 +92,10 @@ class MemoryStore(Tables):
         room = {lane: most - used[counter] for lane, (counter, most) in claim.capacity.items()}
         counters = {lane: counter for lane, (counter, _) in claim.capacity.items()}
         ready = sorted((job for job in self._ready_jobs() if job.lane in lanes), key=urgency)
+        systems = None if claim.units is None else self._systems(claim.units)
         claimed: list[Job] = []
         turns: list[Job] = []
-        for (job, offer), token in zip(place(ready, offers, room, counters), claim.tokens, strict=False):
+        for (job, offer), token in zip(place(ready, offers, room, counters, systems), claim.tokens, strict=False):
             if job.turn is not None:
                 turns.append(job)
                 continue
@@ -113,6 +114,26 @@ class MemoryStore(Tables):
             self._put_job(row)
             claimed.append(row)
         return claimed, sorted(lanes - {job.lane for job in self._ready_jobs()}), turns
+
+    def _systems(self, units: Mapping[Lane, int]) -> Systems[Job]:
+        """What each machine has, and what the jobs take that run there."""
+        capacity: dict[str, int] = {}
+        for session in self._sessions.values():
+            if session.state == "live" and session.units is not None:
+                capacity[session.system] = min(session.units, capacity.get(session.system, session.units))
+
+        def taken(which: Callable[[Job], bool]) -> Counter[str]:
+            found: Counter[str] = Counter()
+            for job in self._jobs.values():
+                session = self._sessions.get(job.session or "")
+                if job.state == RUNNING and session is not None and which(job):
+                    found[session.system] += units.get(job.lane, 1)
+            return found
+
+        def overtaken(system: str, waiting: Job) -> int:
+            return taken(lambda job: job.started_at is not None and job.started_at >= waiting.run_at)[system]
+
+        return Systems(units, capacity, taken(lambda job: True), overtaken)
 
     def _is_live(self, id: str, epoch: int) -> bool:
         session = self._sessions.get(id)

@@ -10,11 +10,12 @@ from typing import Any, Final, NamedTuple
 
 from easyjobs.core.changes import Claim, Offer
 from easyjobs.core.job import Job, Lane
-from easyjobs.core.placement import place
+from easyjobs.core.placement import Systems, place
 from easyjobs.core.states import RUNNING
 from easyjobs.stores.sqlite import texts
 from easyjobs.stores.sqlite.reading import fetch, jobs_by_seq
 from easyjobs.stores.sqlite.segment import Sessions
+from easyjobs.stores.sqlite.systems import systems_of
 from easyjobs.stores.sqlite.tally import Key
 
 # what a claim does not set or know anyway; `_begun` puts the rest around it
@@ -48,6 +49,14 @@ class Choice(NamedTuple):
     emptied: list[Lane]
 
 
+class Room(NamedTuple):
+    """What bounds a claim beside slots; as `place` takes it."""
+
+    lanes: dict[Lane, int]
+    counters: dict[Lane, str]
+    systems: Systems[Candidate] | None
+
+
 class Claimed(NamedTuple):
     """What a claim did: the jobs with their new rows, in order of urgency, the lanes with nothing ready left, the jobs
     whose turn it is instead, the moves.
@@ -68,8 +77,9 @@ def claim_jobs(connection: Connection, sessions: Sessions, claim: Claim, now: fl
     counters = {lane: claim.capacity[lane][0] for lane in lanes if lane in claim.capacity}
     used = {counter: connection.execute(_USED, (counter,)).fetchone()[0] for counter in set(counters.values())}
     room = {lane: max(0, claim.capacity[lane][1] - used[counter]) for lane, counter in counters.items()}
+    systems = None if claim.units is None else systems_of(connection, claim.units)
     choose = _choose_of_one if len(lanes) == 1 else _choose_of_many
-    chosen = choose(connection, lanes, offers, room, counters)
+    chosen = choose(connection, lanes, offers, Room(room, counters, systems))
     claimed: list[Job] = []
     turns: list[Candidate] = []
     moves: Counter[Key] = Counter()
@@ -101,25 +111,21 @@ def _limit(lane: Lane, offers: list[Offer], room: dict[Lane, int]) -> int:
     return min(total, room.get(lane, total)) + 1
 
 
-def _choose_of_one(
-    connection: Connection, lanes: list[Lane], offers: list[Offer], room: dict[Lane, int], counters: dict[Lane, str]
-) -> Choice:
+def _choose_of_one(connection: Connection, lanes: list[Lane], offers: list[Offer], room: Room) -> Choice:
     """The usual case: whole rows at once."""
     (lane,) = lanes
-    parameters = (*lane, _limit(lane, offers, room), 0)
+    parameters = (*lane, _limit(lane, offers, room.lanes), 0)
     rows = {row[_SEQ]: row for row in fetch(connection, f"SELECT {_KEPT}{_READY}", parameters)}
-    pairs = place([Candidate(-row[_PRIORITY], seq, lane) for seq, row in rows.items()], offers, room, counters)
+    pairs = place([Candidate(-row[_PRIORITY], seq, lane) for seq, row in rows.items()], offers, *room)
     return Choice(pairs, rows, lanes if len(pairs) == len(rows) else [])
 
 
-def _choose_of_many(
-    connection: Connection, lanes: list[Lane], offers: list[Offer], room: dict[Lane, int], counters: dict[Lane, str]
-) -> Choice:
+def _choose_of_many(connection: Connection, lanes: list[Lane], offers: list[Offer], room: Room) -> Choice:
     """Of the lanes only as much as the merge comes to see, by the index alone; then the rows of what is taken."""
     seen: Counter[Lane] = Counter()
     step = sum(offer.slots for offer in offers) // len(lanes) + 4
-    ready = {lane: _ready(connection, lane, _limit(lane, offers, room), step, seen) for lane in lanes}
-    pairs = place(heapq.merge(*ready.values()), offers, room, counters)
+    ready = {lane: _ready(connection, lane, _limit(lane, offers, room.lanes), step, seen) for lane in lanes}
+    pairs = place(heapq.merge(*ready.values()), offers, *room)
     taken = Counter(candidate.lane for candidate, _ in pairs)
     emptied = [lane for lane in lanes if seen[lane] == taken[lane] and next(ready[lane], None) is None]
     return Choice(pairs, _rows(connection, [candidate.seq for candidate, _ in pairs]), emptied)

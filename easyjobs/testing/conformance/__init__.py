@@ -17,6 +17,7 @@ from easyjobs.testing.conformance.reads import ReadCases
 from easyjobs.testing.conformance.schedules import ScheduleCases
 from easyjobs.testing.conformance.sessions import SessionCases
 from easyjobs.testing.conformance.story import MakeStore
+from easyjobs.testing.conformance.systems import SystemCases
 from easyjobs.testing.conformance.turns import TurnCases
 from easyjobs.testing.conformance.units import UnitCases
 from easyjobs.testing.conformance.upkeep import UpkeepCases
@@ -33,6 +34,7 @@ class StoreConformance(
     ClaimCases,
     ChainCases,
     TurnCases,
+    SystemCases,
     ScheduleCases,
     ReadCases,
     UpkeepCases,

@@ -142,7 +142,10 @@ def arrivals(draw: st.DrawFn, now: float, live: Sequence[Session]) -> Write:
     kind = draw(st.sampled_from(["new", "new", "again", "renew", "lose"]))
     if kind == "new" or session is None:
         id = draw(st.sampled_from(SESSIONS))
-        return PutSession(Session(id, id, id, "h", 1, "live", now, now + 30))
+        session = Session(id, id, id, "h", 1, "live", now, now + 30)
+        session.system = draw(st.sampled_from(["", "m"]))
+        session.units = draw(st.sampled_from([None, 3, 5]))
+        return PutSession(session)
     epoch = session.epoch + draw(st.sampled_from([0, 0, 0, 1]))
     if kind == "again":
         again = copy.copy(session)
@@ -192,9 +195,11 @@ def claims(draw: st.DrawFn, live: Sequence[Session]) -> Claim:
             f"worker of {session.id}",
             draw(st.integers(0, 3)),
             draw(st.sampled_from([frozenset(LANES), frozenset(LANES[:1]), frozenset(LANES[1:3])])),
+            session.system,
         )
         for session in live
     ]
     bounds = st.tuples(st.sampled_from(["c1", "c2"]), st.integers(0, 3))
     capacity = draw(st.dictionaries(st.sampled_from(LANES), bounds, max_size=2))
-    return Claim(offers, [f"t{n}" for n in range(sum(offer.slots for offer in offers))], capacity)
+    units = draw(st.none() | st.dictionaries(st.sampled_from(LANES), st.integers(1, 4), max_size=2))
+    return Claim(offers, [f"t{n}" for n in range(sum(offer.slots for offer in offers))], capacity, units)

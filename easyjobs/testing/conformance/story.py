@@ -64,16 +64,23 @@ class Play:
         """Put sessions; all are accepted."""
         assert await self.commit(*(PutSession(session) for session in sessions)) == [Applied()] * len(sessions)
 
-    def offer(self, session: str = "s1", slots: int = 1, lanes: Sequence[Lane] = (LANE,), epoch: int = 1) -> Offer:
+    def offer(
+        self, session: str = "s1", slots: int = 1, lanes: Sequence[Lane] = (LANE,), epoch: int = 1, system: str = ""
+    ) -> Offer:
         """What a worker would take."""
-        return Offer(session, epoch, f"worker of {session}", slots, frozenset(lanes))
+        return Offer(session, epoch, f"worker of {session}", slots, frozenset(lanes), system)
 
-    async def claim(self, *offers: Offer, capacity: Mapping[Lane, tuple[str, int]] | None = None) -> Committed:
+    async def claim(
+        self,
+        *offers: Offer,
+        capacity: Mapping[Lane, tuple[str, int]] | None = None,
+        units: dict[Lane, int] | None = None,
+    ) -> Committed:
         """Claim without any units; tokens are t1, t2, … over the whole story."""
         slots = sum(offer.slots for offer in offers)
         tokens = [f"t{self._tokens + n}" for n in range(1, slots + 1)]
         self._tokens += slots
-        return await self.store.commit([], Claim(list(offers), tokens, dict(capacity or {})))
+        return await self.store.commit([], Claim(list(offers), tokens, dict(capacity or {}), units))
 
     async def start(self, id: str, **columns: Any) -> Job:
         """A new job that session s1 runs (made if need be); the row."""
