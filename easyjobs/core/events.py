@@ -117,6 +117,35 @@ class TaskKnown(msgspec.Struct):
     fault: str | None = None
 
 
+class Checked(msgspec.Struct):
+    """The turn came of a job that depends on others: so many `prerequisites` were not fresh, and it waits for them.
+
+    `fault` says (JSON text of an error) that one of them cannot be called.
+    """
+
+    prerequisites: int = 0
+    fault: str | None = None
+
+
+class Spread(msgspec.Struct):
+    """The turn came of a group: so many more `members` were made, of which it keeps `progress`; `whole`: the last ones.
+
+    `fault` says (JSON text of an error) that they cannot be made.
+    """
+
+    members: int = 0
+    progress: str | None = None
+    whole: bool = True
+    fault: str | None = None
+
+
+class Gathered(msgspec.Struct):
+    """All members of a group have ended: its `result`, or (JSON texts) the `error` of one that failed."""
+
+    result: str | None = None
+    error: str | None = None
+
+
 Event: TypeAlias = (
     Completed
     | Failed
@@ -130,6 +159,9 @@ Event: TypeAlias = (
     | FoundUnreadable
     | PrerequisiteEnded
     | TaskKnown
+    | Checked
+    | Spread
+    | Gathered
 )
 
 

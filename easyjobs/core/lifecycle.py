@@ -15,14 +15,17 @@ from easyjobs.core import retry
 from easyjobs.core.events import (
     CancelForced,
     CancelRequested,
+    Checked,
     Completed,
     DeadlinePassed,
     Event,
     Failed,
     FoundUnreadable,
+    Gathered,
     HandedBack,
     NeverStarted,
     PrerequisiteEnded,
+    Spread,
     Stopped,
     TaskKnown,
     WorkerDied,
@@ -206,6 +209,33 @@ def _task_known(job: Job, event: TaskKnown, now: float, options: Options, jitter
 _PLANNED: Final = ("signature", "args", "kwargs", "priority", "max_attempts", "timeout", "deadline")
 
 
+def _checked(job: Job, event: Checked, now: float, options: Options, jitter: float) -> Decision:
+    if job.state != QUEUED or job.turn != "check":
+        return Ignored("settled")
+    if event.fault is not None:
+        return _ended(job, FAILED, now, error=event.fault)
+    state = WAITING if event.prerequisites else QUEUED
+    return Step({"state": state, "deps_left": event.prerequisites, "turn": None})
+
+
+def _spread(job: Job, event: Spread, now: float, options: Options, jitter: float) -> Decision:
+    if job.state != QUEUED or job.turn != "spread":
+        return Ignored("settled")
+    if event.fault is not None:
+        return _ended(job, FAILED, now, error=event.fault)
+    # a deadline is for the beginning, and this is it
+    columns = {"deps_left": job.deps_left + event.members, "progress": event.progress, "deadline": None}
+    return Step({"state": WAITING, "turn": "gather", **columns} if event.whole else {"state": QUEUED, **columns})
+
+
+def _gathered(job: Job, event: Gathered, now: float, options: Options, jitter: float) -> Decision:
+    if job.state != WAITING or job.turn != "gather" or job.deps_left:
+        return Ignored("settled")
+    if event.error is not None:
+        return _ended(job, FAILED, now, error=event.error)
+    return _ended(job, COMPLETED, now, result=event.result)
+
+
 def _ended(job: Job, state: State, now: float, **columns: Any) -> Step:
     """The job is over; its last attempt stays on the row."""
     columns.update(state=state, finished_at=now)
@@ -248,4 +278,7 @@ _DECIDE: Final[dict[type[Event], Callable[..., Decision]]] = {
     FoundUnreadable: _found_unreadable,
     PrerequisiteEnded: _prerequisite_ended,
     TaskKnown: _task_known,
+    Checked: _checked,
+    Spread: _spread,
+    Gathered: _gathered,
 }

@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from easyjobs.errors import ArgumentsRefused
+
+ALL: Final = "ALL"
+"""What is said for a parameter in place of each of its values: see `core/groups.py`."""
 
 Kind = Literal["positional", "either", "keyword", "args", "kwargs"]
 
@@ -121,6 +124,45 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
             raise ArgumentsRefused("The arguments do not fit the task.", errors=errors)
         return bound
 
+    def complete(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """As `bind`, with the defaults of what was left out, as far as JSON can say them.
+
+        :raises ArgumentsRefused: as `bind`.
+        """
+        bound = self.bind(args, kwargs)
+        for parameter in self.parameters:
+            if parameter.name not in bound and not parameter.required and parameter.default is not msgspec.UNSET:
+                bound[parameter.name] = parameter.default
+        return bound
+
+    def choices(self, name: str) -> list[Any] | None:
+        """The values that may be chosen from for a parameter, in the author's order; None where it is no such one."""
+        schema = self._schema(name)
+        values = schema.get("enum")
+        return list(values) if isinstance(values, list) else None
+
+    def takes(self, name: str, value: Any) -> bool:
+        """Whether `value` may be given for a parameter, as far as its kind and its choices go."""
+        return self._fits(self._schema(name), value)
+
+    def _schema(self, name: str) -> dict[str, Any]:
+        schema = next((p.schema for p in self.parameters if p.name == name), {})
+        return self._resolved(schema)
+
+    def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
+        while "$ref" in schema:
+            schema = self.defs.get(str(schema["$ref"]).removeprefix("#/$defs/"), {})
+        return schema
+
+    def _fits(self, schema: dict[str, Any], value: Any) -> bool:
+        schema = self._resolved(schema)
+        if "enum" in schema:
+            return any(value == choice and type(value) is type(choice) for choice in schema["enum"])
+        if "anyOf" in schema:
+            return any(self._fits(arm, value) for arm in schema["anyOf"])
+        kinds = _KINDS.get(str(schema.get("type")))
+        return kinds is None or type(value) in kinds
+
     @cached_property
     def _plan(self) -> _Plan:
         return _Plan(
@@ -131,5 +173,15 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
             more=any(p.kind == "kwargs" for p in self.parameters),
         )
 
+
+_KINDS: Final[dict[str, tuple[type, ...]]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "null": (type(None),),
+    "array": (list,),
+    "object": (dict,),
+}
 
 ANYTHING = Signature(parameters=(Parameter("args", kind="args"), Parameter("kwargs", kind="kwargs")))

@@ -21,6 +21,27 @@ def is_name(text: str) -> bool:
     return NAME.match(text) is not None and text.strip(".") != ""
 
 
+Operator = Literal["+", "-", "*", "/", "//", "%"]
+
+
+class Value(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an argument is to be: a `constant`; or the `same` as the argument of that name, after some `steps`: of each
+    the operator, the other number, and whether that one stands on the left.
+    """
+
+    constant: Any = None
+    same: str | None = None
+    steps: tuple[tuple[Operator, int | float | str, bool], ...] = ()
+
+
+class Need(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A job of another task must have completed within so many seconds before, with what is `given` as arguments."""
+
+    task: str  # "task", or "queue:task" of another queue
+    within: float
+    given: tuple[tuple[str, Value], ...] = ()
+
+
 class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=False):
     """How the jobs of a task are run. Seconds where it is a time.
 
@@ -42,6 +63,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     run_after: tuple[str, ...] = ()  # tasks that get its result
     on_failure: str | None = None  # task that gets its failure
     max_memory: int | None = None  # bytes of a child process, with all that it starts
+    needs: tuple[Need, ...] = ()  # what must be fresh when it begins
+    write_all: tuple[str, ...] = ()  # parameters for which "ALL" means a job for each value
 
 
 class DefaultArgs(msgspec.Struct, frozen=True, omit_defaults=True):

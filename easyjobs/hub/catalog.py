@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from easyjobs.core import freshness
+from easyjobs.core.chain import TaskName
 from easyjobs.core.job import Lane
 from easyjobs.core.task import Options, TaskSpec
 from easyjobs.errors import NotFound
@@ -14,7 +16,7 @@ from easyjobs.stores.base import KnownTask
 class Entry:
     """One task in one signature, with all that the way of a job needs of it worked out once."""
 
-    __slots__ = ("checker", "lane", "max_attempts", "options", "seen_at", "since", "spec")
+    __slots__ = ("checker", "lane", "max_attempts", "options", "seen_at", "since", "spec", "turns")
 
     def __init__(self, spec: TaskSpec, seen_at: float, since: float) -> None:
         self.spec = spec
@@ -23,6 +25,7 @@ class Entry:
         self.lane = spec.lane
         self.options = spec.options
         self.max_attempts = spec.max_attempts
+        self.turns = bool(spec.options.needs or spec.options.write_all)  # whether its jobs may not simply run
         self.checker = Checker(spec.signature)
 
 
@@ -39,6 +42,8 @@ class Catalog:
         self._queues: set[str] = set()
         self.awaited: set[tuple[str, str]] = set()
         """Tasks, known or not, of which jobs may be stored that wait for their task to become known."""
+        self.sought: dict[TaskName, freshness.Sought] = {}
+        """The tasks that others depend on, and how they look for their jobs."""
 
     def load(self, known: list[KnownTask]) -> None:
         """Take in what the store kept."""
@@ -84,6 +89,8 @@ class Catalog:
         self._current[spec.queue, spec.name] = entry if current is None else current
         self._queues.add(spec.queue)
         self.version += 1
+        if spec.options.needs or self.sought:
+            self.sought = freshness.sought(one.spec for one in self._by_lane.values())
 
     def signatures(self, queue: str, name: str) -> list[Entry]:
         """The task with each set of parameters that was ever registered, the newest first."""

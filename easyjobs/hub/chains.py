@@ -5,11 +5,11 @@ waited in vain. Decides what is to be written with a job's own row, in its own u
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
-from easyjobs.core import chain
+from easyjobs.core import chain, freshness
 from easyjobs.core.chain import CallTexts, TaskName
 from easyjobs.core.changes import AddEdge, Insert, Release, Update, Write
 from easyjobs.core.events import PrerequisiteEnded, TaskKnown, error_text
@@ -17,10 +17,11 @@ from easyjobs.core.job import Edge, Job, Relation
 from easyjobs.core.lifecycle import Step, advance
 from easyjobs.core.states import COMPLETED, FAILED, FINAL, QUEUED, WAITING
 from easyjobs.core.task import DefaultArgs, Options
-from easyjobs.errors import ArgumentsRefused
+from easyjobs.errors import ArgumentsRefused, Refused
 from easyjobs.hub.catalog import Catalog, Entry
-from easyjobs.hub.submission import unique_key
+from easyjobs.hub.submission import turn_of, unique_key
 from easyjobs.ids import Ids
+from easyjobs.protocol.messages import Limits
 
 Joins: TypeAlias = dict[str, Job]
 """Live jobs that own a uniqueness, by their `unique_key`: what would be made again joins them instead."""
@@ -51,11 +52,11 @@ def rejoined(joins: Joins, there: Job) -> Joins:
 class Chains:
     """Works out links by what the catalog knows at that moment. Each call may be made again when its unit was stale."""
 
-    def __init__(self, catalog: Catalog, ids: Ids, most: int) -> None:
-        """`most`: bytes of what a follower may be told of a failure."""
+    def __init__(self, catalog: Catalog, ids: Ids, limits: Limits) -> None:
         self._catalog = catalog
         self._ids = ids
-        self._most = most
+        self._most = limits.result  # bytes of what a follower may be told of a failure
+        self._depth = limits.depth
 
     def before(self, links: Links, job: Job, joins: Joins, now: float) -> None:
         """Add the prerequisites of `job`, and theirs, to `links`; `job`, which is not stored yet, waits for them."""
@@ -72,7 +73,7 @@ class Chains:
                 if key is not None and key in links.unique:
                     first = links.unique[key]
                 else:
-                    self._make(links, first)
+                    self.make(links, first)
                     todo.append(first)
                 if first.id not in edges:
                     first.followers += 1
@@ -88,11 +89,14 @@ class Chains:
         entry = self._catalog.find(row.queue, row.task)
         job = msgspec.structs.replace(row)
         try:
-            if row.relation == "before":
-                self._call(job, entry, _defaults(entry), now)
+            if row.relation == "dependency":
+                self.call(job, entry, Wish.read(row.args).call(entry), now)
+                job.priority = max(job.priority, row.priority)
+            elif row.relation == "before":
+                self.call(job, entry, _defaults(entry), now)
                 job.priority = max(job.priority, row.priority)
             else:
-                self._call(job, entry, _given(entry, row.relation, chain.the_argument(row.args)), now)
+                self.call(job, entry, _given(entry, row.relation, chain.the_argument(row.args)), now)
         except ArgumentsRefused as why:
             return TaskKnown(entry.lane.signature, row.args, row.kwargs, fault=_refusal(why))
         self.before(links, job, joins, now)
@@ -117,7 +121,9 @@ class Chains:
             job, step = todo.pop()
             if step.state not in FINAL:
                 continue
-            options = self._catalog.options(job.lane._replace(signature=step.columns.get("signature", job.signature)))
+            lane = job.lane._replace(signature=step.columns.get("signature", job.signature))
+            # what follows a group follows each of its members
+            options = self._catalog.options(lane) if job.turn != "gather" else Options()
             if step.state == COMPLETED:
                 if job.followers:
                     links.writes.append(Release(job.id))
@@ -148,20 +154,20 @@ class Chains:
         self, links: Links, parent: Job, name: str, relation: Relation, value: str, joins: Joins, now: float
     ) -> list[tuple[Job, Step]]:
         """Make one follower; itself with its end, if it has ended before it began."""
-        job = self._blank(parent, chain.resolve(name, parent.queue), relation, now)
+        job = self.blank(parent, chain.resolve(name, parent.queue), relation, now)
         entry = self._catalog.get(job.queue, job.task)
         if entry is None:
             job.state = WAITING
             job.args = chain.by_place(value).args
-            self._make(links, job)
+            self.make(links, job)
             return []
         try:
-            self._call(job, entry, _given(entry, relation, value), now)
+            self.call(job, entry, _given(entry, relation, value), now)
         except ArgumentsRefused as why:
             job.signature = entry.lane.signature
             job.args = chain.by_place(value).args
             job.state, job.finished_at, job.error = FAILED, now, _refusal(why)
-            self._make(links, job)
+            self.make(links, job)
             return [(job, Step({"state": FAILED, "error": job.error}))]
         key = job.unique_key
         if key is not None and key in joins:
@@ -170,34 +176,36 @@ class Chains:
                 links.writes.append(Update(there, {}))  # whoever ends it meanwhile makes this unit stale
                 links.joined.append((there.id, 0))
         elif key is None or key not in links.unique:
-            self._make(links, job)
+            self.make(links, job)
             self.before(links, job, joins, now)
         return []
 
-    def _make(self, links: Links, job: Job) -> None:
+    def make(self, links: Links, job: Job) -> None:
+        """Write `job`, which is new."""
         links.writes.append(Insert(job))
         links.made.append(job)
         if job.unique_key is not None:
             links.unique[job.unique_key] = job
 
     def _prerequisite(self, follower: Job, name: str, now: float) -> Job:
-        job = self._blank(follower, chain.resolve(name, follower.queue), "before", now)
+        job = self.blank(follower, chain.resolve(name, follower.queue), "before", now)
         entry = self._catalog.get(job.queue, job.task)
         if entry is None:
             job.state = WAITING
         else:
-            self._call(job, entry, _defaults(entry), now)
+            self.call(job, entry, _defaults(entry), now)
         job.priority = max(job.priority, follower.priority)  # what is urgent must not wait for what is not
         return job
 
-    def _blank(self, parent: Job, name: TaskName, relation: Relation, now: float) -> Job:
+    def blank(self, parent: Job, name: TaskName, relation: Relation, now: float) -> Job:
+        """A new job of that task that `parent` makes; it is not said yet how it is called."""
         job = Job(self._ids.job_id(now), name.queue, name.task, created_at=now, run_at=now)
         job.parent = parent.id
         job.relation = relation
         job.run = parent.run
         return job
 
-    def _call(self, job: Job, entry: Entry, call: CallTexts, now: float) -> None:
+    def call(self, job: Job, entry: Entry, call: CallTexts, now: float) -> None:
         """`job` is to run as a call of that task, with the task's own options."""
         options: Options = entry.options
         job.signature = entry.lane.signature
@@ -207,9 +215,42 @@ class Chains:
         job.timeout = options.timeout
         if options.start_deadline is not None:
             job.deadline = now + options.start_deadline
+        if entry.turns:
+            with suppress(Refused):  # what does not bind will be said by its worker
+                job.turn = turn_of(entry, call.args, call.kwargs, self._depth)
         if options.unique is not False:
             with suppress(ArgumentsRefused):  # of a prerequisite whose defaults do not bind; its worker will say so
                 job.unique_key = unique_key(entry, msgspec.json.decode(call.args), msgspec.json.decode(call.kwargs))
+
+
+class Wish(msgspec.Struct):
+    """What somebody's dependency is to be called with: what is `wanted` of it, and the `arguments` of who depends."""
+
+    wanted: dict[str, Any]
+    arguments: dict[str, Any]
+
+    def text(self) -> str:
+        """JSON text that `read` reads."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def read(cls, args: str) -> Wish:
+        """The wish that a job of a task which nobody knew keeps as its argument."""
+        return msgspec.json.decode(chain.the_argument(args), type=cls)
+
+    def call(self, entry: Entry) -> CallTexts:
+        """The call of the task, as it is known now.
+
+        :raises ArgumentsRefused: a parameter remains without a value, or would get a wrong one.
+        """
+        kwargs = freshness.filled(entry.spec.signature, self.wanted, self.arguments)
+        try:
+            entry.checker.check_values([], kwargs)
+        except ArgumentsRefused as why:
+            raise ArgumentsRefused(
+                f"It depends on {entry.spec.name}, which does not take that.", errors=why.errors
+            ) from None
+        return CallTexts("[]", msgspec.json.encode(kwargs).decode())
 
 
 def _defaults(entry: Entry) -> CallTexts:

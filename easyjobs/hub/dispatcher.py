@@ -118,8 +118,9 @@ class Dispatcher:
         return epochs
 
     def _takers(self, lane: Lane) -> list[Live]:
-        if self.paused(lane) or self._catalog.options(lane).concurrency is not None:
-            return []  # a counter must be charged: that is the claim's
+        options = self._catalog.options(lane)
+        if self.paused(lane) or options.concurrency is not None or options.needs or options.write_all:
+            return []  # a counter must be charged, or the turn of a job be found: that is the claim's
         return [
             live
             for live in self._roster.sessions.values()

@@ -7,9 +7,11 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from easyjobs.core.chain import TaskName
 from easyjobs.core.changes import Stale, Write
 from easyjobs.core.events import Event
 from easyjobs.core.job import Job
+from easyjobs.core.states import State
 from easyjobs.errors import Refused
 
 Judgement: TypeAlias = Literal["applied", "duplicate", "stale", "settled", "gone"]
@@ -45,11 +47,21 @@ class Arrival(msgspec.Struct):
         self.done(self)
 
 
+class Facts(msgspec.Struct):
+    """What was read for a job whose turn has come: when what it needs was last done, by key; the jobs on their way, by
+    task; and the states of a group's members, by id.
+    """
+
+    fresh: dict[str, float] = {}
+    coming: dict[TaskName, list[Job]] = {}
+    members: dict[str, State] = {}
+
+
 class Word(msgspec.Struct):
     """An event about a job. `done` is called once, after the commit, with what became of it and the row as it is then.
 
     `row` is the row to decide on where it was just read; None: the one in memory, else the store's. `joins` are live
-    jobs, by `unique_key`, that followers join.
+    jobs, by `unique_key`, that followers join. With `facts` its turn has come, and the event says only of which kind.
     """
 
     id: str
@@ -58,6 +70,7 @@ class Word(msgspec.Struct):
     row: Job | None = None
     tries: int = 0
     joins: dict[str, Job] | None = None
+    facts: Facts | None = None
 
     def answer(self, judgement: Judgement, row: Job | None) -> None:
         """Tell whoever wants to know."""

@@ -42,12 +42,14 @@ from easyjobs.hub.services.pruner import Pruner
 from easyjobs.hub.services.refitter import Refitter
 from easyjobs.hub.services.rescuer import Overdue, Rescuer
 from easyjobs.hub.services.sweeper import Sweeper
+from easyjobs.hub.services.turns import Turns
 from easyjobs.hub.services.watch import Watch
 from easyjobs.hub.settings import HubSettings
 from easyjobs.hub.sharing import Sharing
 from easyjobs.hub.submission import Admission
 from easyjobs.hub.takeover import take_over
 from easyjobs.hub.telling import Telling
+from easyjobs.hub.turning import Turning
 from easyjobs.ids import Ids
 from easyjobs.protocol.messages import Drain, Held, Submission
 from easyjobs.stores.base import Store
@@ -85,9 +87,18 @@ class Hub:
         self.admission = Admission(self.catalog, self.settings)
         self.announcer = Announcer(self.admission.depth, self.counters, self.settings.warn_depth)
         self.delivery = Delivery(self.roster, self.settings, store.now)
-        chains = Chains(self.catalog, self._ids, self.limits.result)
+        chains = Chains(self.catalog, self._ids, self.limits)
+        turning = Turning(self.catalog, chains, self.limits.depth)
         judge = Judge(
-            self.roster, self.catalog, chains, self.dispatcher, self.announcer, self.delivery, self._ids, self.counters
+            self.roster,
+            self.catalog,
+            chains,
+            self.dispatcher,
+            self.announcer,
+            self.delivery,
+            self._ids,
+            self.counters,
+            turning,
         )
         recovery = Recovery(store, self.roster, self.dispatcher, self.announcer, self.delivery)
         self.committer = Committer(store, judge, self.delivery, recovery, self.settings, self.counters)
@@ -186,6 +197,9 @@ class Hub:
         )
         self._sweeper = Sweeper(store, self.committer)
         self._sweep = Periodic(self._sweeper, store.now)
+        turns = Turns(store, turning, self.committer)
+        self._turn = Periodic(turns, store.now)
+        turns.wake, judge.turned = self._turn.wake, turns.come
         self._others = [
             Periodic(Duty(Pruner(store, self.settings), self.lead), store.now),
             Periodic(Duty(Deadlines(store, self.committer), self.lead), store.now),
@@ -225,6 +239,7 @@ class Hub:
             self._refit,
             self._plan,
             self._sweep,
+            self._turn,
             self._break,
             self._watch,
         ]

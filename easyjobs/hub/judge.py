@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from typing import TypeAlias
 
 from easyjobs.core.changes import (
@@ -18,11 +19,11 @@ from easyjobs.core.changes import (
     Update,
     Verdict,
 )
-from easyjobs.core.events import Completed, TaskKnown, error_text
+from easyjobs.core.events import Completed, FoundUnreadable, TaskKnown, error_text
 from easyjobs.core.events import Failed as FailedEvent
 from easyjobs.core.job import Job
 from easyjobs.core.lifecycle import Decision, Flag, Ignored, Step, advance
-from easyjobs.core.states import CANCELLED, FINAL, QUEUED, RUNNING, WAITING
+from easyjobs.core.states import CANCELLED, COMPLETED, FINAL, QUEUED, RUNNING, WAITING
 from easyjobs.errors import IllegalTransition
 from easyjobs.hub.announcer import Announcer
 from easyjobs.hub.catalog import Catalog
@@ -32,6 +33,7 @@ from easyjobs.hub.entries import Arrival, Chore, Entry, Word
 from easyjobs.hub.outlets import Outlets
 from easyjobs.hub.refusals import refused
 from easyjobs.hub.roster import Roster
+from easyjobs.hub.turning import Turning
 from easyjobs.ids import Ids
 
 log = logging.getLogger("easyjobs.hub")
@@ -58,6 +60,7 @@ class Judge:
         outlets: Outlets,
         ids: Ids,
         counters: Counter[str],
+        turning: Turning,
     ) -> None:
         self._roster = roster
         self._catalog = catalog
@@ -67,6 +70,8 @@ class Judge:
         self._ids = ids
         self._counters = counters
         self._chains = chains
+        self._turning = turning
+        self.turned: Callable[[list[Job]], None] = lambda jobs: None  # told of the jobs whose turn has come
         self._plan: Plan = []
         self._ignored: list[tuple[Word, Ignored | None, Job | None]] = []
         self.requeued = False
@@ -153,6 +158,8 @@ class Judge:
         if type(event) is TaskKnown:
             links = Links()
             event = self._chains.known(links, row, word.joins or {}, now)  # as it is known now
+        elif word.facts is not None:
+            event, links = self._turning.taken(row, word.facts, word.joins or {}, now)
         options = self._catalog.options(row.lane)
         try:
             decision = advance(row, event, now, options, self._ids.jitter())
@@ -162,7 +169,9 @@ class Judge:
             decision = Ignored("stale")
         if isinstance(decision, Step):
             unit = Unit([Update(row, decision.columns, decision.past, row.holds if decision.release else None)])
-            if options.run_after or options.on_failure or row.followers or row.state == WAITING:
+            if self._catalog.sought and decision.state == COMPLETED:
+                unit.writes += self._turning.fresh(row, now)
+            if options.run_after or options.on_failure or row.followers or row.state == WAITING or links is not None:
                 links = links or Links()
                 self._chains.end(links, row, decision, waiting, word.joins or {}, now)
                 self._foresee(links)
@@ -243,22 +252,27 @@ class Judge:
                 running.followers += followers
 
     def released(self, jobs: list[Job]) -> None:
-        """The last prerequisites of these have completed: they are queued."""
+        """The last prerequisites of these have completed: they are queued, or are groups that have ended."""
         for job in jobs:
             self._due(job)
+        groups = [job for job in jobs if job.turn == "gather"]
+        if groups:
+            self.turned(groups)
 
     def claimed(self, committed: Committed) -> None:
         """Announce what the claim handed out."""
         self._dispatcher.ready.difference_update(committed.emptied)
         if committed.claimed:
             self._outlets.assign(committed.claimed, from_store=True)
+        if committed.turns:
+            self.turned(committed.turns)
 
     def _word_applied(self, word: Word, row: Job, decision: Decision | None) -> None:
         if isinstance(decision, Flag):
             row.cancel = decision.by
             self._outlets.cancel(row)
         elif isinstance(decision, Step):
-            waited = row.state == WAITING
+            waited = row.state == WAITING or row.turn is not None
             if row.state == RUNNING and self._roster.released(row):
                 self.requeued = True
                 if word.done is None:  # nobody waits for an answer: it was not the worker's own word
@@ -285,12 +299,19 @@ class Judge:
         if isinstance(verdict, Broken):
             log.error("the store refused the outcome of job %s: %s", row.id, verdict.reason)
             event = word.event
+            if word.facts is not None:
+                word.event, word.facts = FoundUnreadable(verdict.reason), None
+                return [word]
             reason = error_text("Unstorable", verdict.reason)
             if not isinstance(event, (Completed, FailedEvent)) or getattr(event, "error", None) == reason:
                 word.answer("stale", row)
                 return []
             # the worker has ended it: left alone, it would run for ever on paper
             word.event = FailedEvent(event.attempt, event.token, reason, final=True)
+        elif word.facts is not None and verdict.why != "unique":
+            there = verdict.jobs[0] if verdict.jobs else row
+            word.answer("stale", there if there.id == row.id else row)  # its facts are old: they are read again
+            return []
         else:
             if links is not None and links.writes and self._elsewhere(word, row, verdict):
                 word.tries += 1

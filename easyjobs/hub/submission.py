@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from easyjobs.core.job import Job
+from easyjobs.core import groups
+from easyjobs.core.job import Job, Turn
 from easyjobs.core.states import QUEUED, WAITING
-from easyjobs.errors import TooMany, Unprocessable
+from easyjobs.errors import ArgumentsRefused, TooMany, Unprocessable
 from easyjobs.hub.arguments import parse
 from easyjobs.hub.catalog import Catalog, Entry
 from easyjobs.hub.settings import HubSettings
@@ -72,6 +73,8 @@ class Admission:
         if options.unique is not False:
             depth = limits.depth
             job.unique_key = unique_key(entry, parse(args, depth, "args"), parse(kwargs, depth, "kwargs"))
+        if entry.turns:
+            job.turn = turn_of(entry, job.args, job.kwargs, limits.depth)
         if options.run_before:
             job.state = WAITING  # its prerequisites are made when it is stored: see hub/chains.py
         self._apply_choices(job, s, now)
@@ -128,6 +131,35 @@ def unique_key(entry: Entry, args: list[Any], kwargs: dict[str, Any]) -> str:
         bound = {name: bound[name] for name in names if name in bound}
     lane = entry.lane
     return _hash(lane.queue, lane.task, msgspec.json.encode(bound, order="sorted").decode())
+
+
+def arguments_of(entry: Entry, args: str, kwargs: str, depth: int) -> dict[str, Any]:
+    """All arguments of a stored call by name, the defaults too.
+
+    :raises BadRequest, ArgumentsRefused: it cannot be read, or does not bind.
+    """
+    by_place, by_name = (
+        parse(text.encode(errors="replace"), depth, what) for text, what in ((args, "args"), (kwargs, "kwargs"))
+    )
+    return entry.spec.signature.complete(by_place, by_name)
+
+
+def turn_of(entry: Entry, args: str, kwargs: str, depth: int) -> Turn | None:
+    """What must be done about a job of a task that has `turns` before it runs.
+
+    :raises BadRequest, ArgumentsRefused: as `arguments_of`; or it is a group that is too large.
+    """
+    options = entry.options
+    if options.write_all:
+        names = groups.spread(options, arguments_of(entry, args, kwargs, depth))
+        size = groups.size(entry.spec.signature, names) if names else 0
+        if size > groups.MOST:
+            message = f"together they are {size} jobs; {groups.MOST} are allowed"
+            errors = [{"loc": ["kwargs", name], "message": message} for name in names]
+            raise ArgumentsRefused("The group is too large.", errors=errors)
+        if names:
+            return "spread"
+    return "check" if options.needs else None
 
 
 def _canonical(args: str, kwargs: str) -> tuple[str, str]:

@@ -41,5 +41,5 @@ class Sweeper:
 
 
 def _for_it_alone(first: Job, edge: Edge) -> bool:
-    made = first.relation == "before" and first.parent == edge.follower
+    made = first.relation in ("before", "dependency", "member") and first.parent == edge.follower
     return made and first.followers == 1 and not first.final

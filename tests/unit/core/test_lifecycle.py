@@ -9,19 +9,22 @@ from easyjobs.core import lifecycle
 from easyjobs.core.events import (
     CancelForced,
     CancelRequested,
+    Checked,
     Completed,
     DeadlinePassed,
     Event,
     Failed,
     FoundUnreadable,
+    Gathered,
     HandedBack,
     NeverStarted,
     PrerequisiteEnded,
+    Spread,
     Stopped,
     TaskKnown,
     WorkerDied,
 )
-from easyjobs.core.job import Attempt, Job
+from easyjobs.core.job import Attempt, Job, Turn
 from easyjobs.core.lifecycle import Decision, Flag, Ignored, Step, advance
 from easyjobs.core.states import FINAL, STATES, TRANSITIONS, State
 from easyjobs.core.task import Options
@@ -64,7 +67,12 @@ EVENTS: dict[str, Event] = {
     "unreadable": FoundUnreadable("bad JSON"),
     "unmet": PrerequisiteEnded("2", "first", "failed"),
     "task known": TaskKnown("s", "[]", "{}", prerequisites=2),
+    "not fresh": Checked(2),
+    "fresh": Checked(),
+    "spread": Spread(3, '{"members":3}'),
+    "gathered": Gathered('{"jobs":3}'),
 }
+TURNS: dict[str, Turn] = {"not fresh": "check", "fresh": "check", "spread": "spread", "gathered": "gather"}
 TABLE = """
                  waiting       queued        running       retry         completed  failed     cancelled  skipped
 completed        stale         stale         -> completed  duplicate     duplicate  duplicate  duplicate  stale
@@ -80,6 +88,10 @@ deadline         -> skipped    -> skipped    settled       -> skipped    settled
 unreadable       -> failed     -> failed     -> failed     -> failed     settled    settled    settled    settled
 unmet            -> failed     settled       settled       settled       settled    settled    settled    settled
 task known       -> waiting    settled       settled       settled       settled    settled    settled    settled
+not fresh        settled       -> waiting    settled       settled       settled    settled    settled    settled
+fresh            settled       -> queued     settled       settled       settled    settled    settled    settled
+spread           settled       -> waiting    settled       settled       settled    settled    settled    settled
+gathered         -> completed  settled       settled       settled       settled    settled    settled    settled
 """
 
 
@@ -96,7 +108,7 @@ def cells() -> list[tuple[str, State, str]]:
 
 @pytest.mark.parametrize(("name", "state", "expected"), cells())
 def test_every_event_in_every_state(name: str, state: State, expected: str) -> None:
-    row = job(state)
+    row = job(state, turn=TURNS.get(name))
     before = msgspec.structs.asdict(row)
     assert read(advance(row, EVENTS[name], NOW)) == expected
     assert msgspec.structs.asdict(row) == before, "advance changes nothing itself"
@@ -112,9 +124,9 @@ def test_the_table_above_is_whole() -> None:
 def test_every_move_of_the_transition_table_that_events_make_is_made() -> None:
     made = {
         (state, decision.state)
-        for event in EVENTS.values()
+        for name, event in EVENTS.items()
         for state in STATES
-        if isinstance(decision := advance(job(state), event, NOW), Step)
+        if isinstance(decision := advance(job(state, turn=TURNS.get(name)), event, NOW), Step)
     }
     by_others = {  # submission, claims and releases of edges move a job too, elsewhere
         (t.source, t.target) for t in TRANSITIONS if t.source is None or t.target == "running" or t.source == "waiting"
@@ -370,3 +382,41 @@ def test_a_task_that_the_arguments_do_not_fit_fails_the_job_that_waited_for_it()
 
 def test_a_job_that_waits_for_others_and_not_for_its_task_is_left_alone() -> None:
     assert advance(job("waiting", signature="s"), TaskKnown("s", "[]", "{}"), NOW) == Ignored("settled")
+
+
+# -- turns
+
+
+def test_a_job_whose_needs_are_met_is_asked_only_once() -> None:
+    step = advance(job("queued", turn="check"), Checked(), NOW)
+    assert step == Step({"state": "queued", "deps_left": 0, "turn": None})
+    unmet = advance(job("queued", turn="check"), Checked(2), NOW)
+    assert unmet == Step({"state": "waiting", "deps_left": 2, "turn": None})
+
+
+def test_a_job_fails_whose_needs_or_members_cannot_be_called() -> None:
+    for turn, event in (("check", Checked(fault=ERROR)), ("spread", Spread(fault=ERROR))):
+        step = advance(job("queued", turn=turn), event, NOW)
+        assert step == Step({"state": "failed", "finished_at": NOW, "error": ERROR})
+
+
+def test_a_turn_that_is_another_or_none_moves_nothing() -> None:
+    for event in (Checked(1), Spread(1), Gathered("{}")):
+        assert advance(job("queued"), event, NOW) == Ignored("settled")
+    assert advance(job("queued", turn="check"), Spread(1), NOW) == Ignored("settled")
+    assert advance(job("queued", turn="spread"), Checked(1), NOW) == Ignored("settled")
+
+
+def test_a_large_group_stays_queued_until_its_last_members_are_made() -> None:
+    part = advance(job("queued", turn="spread", deps_left=4), Spread(3, "{}", whole=False), NOW)
+    assert part == Step({"state": "queued", "deps_left": 7, "progress": "{}", "deadline": None})
+    last = advance(job("queued", turn="spread", deps_left=4), Spread(3, "{}"), NOW)
+    assert last == Step({"state": "waiting", "turn": "gather", "deps_left": 7, "progress": "{}", "deadline": None})
+
+
+def test_a_group_ends_when_all_its_members_have() -> None:
+    assert advance(job("waiting", turn="gather", deps_left=1), Gathered("{}"), NOW) == Ignored("settled")
+    step = advance(job("waiting", turn="gather"), Gathered("{}"), NOW)
+    assert step == Step({"state": "completed", "finished_at": NOW, "result": "{}"})
+    bad = advance(job("waiting", turn="gather"), Gathered(error=ERROR), NOW)
+    assert bad == Step({"state": "failed", "finished_at": NOW, "error": ERROR})

@@ -1,0 +1,90 @@
+"""Reads what must be known of the jobs whose turn has come, and has the committer decide them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from easyjobs.core.chain import TaskName
+from easyjobs.core.events import Checked, Gathered, Spread
+from easyjobs.core.job import Job, Turn
+from easyjobs.core.states import State
+from easyjobs.hub.committer import Committer
+from easyjobs.hub.entries import Facts, Judgement, Word
+from easyjobs.hub.turning import Turning
+from easyjobs.stores.base import Store
+
+MOST = 1_000  # jobs of each kind that are looked at for one that is on its way already
+PAGE = 1_000
+AGAIN = 0.1  # seconds until what could not be decided is read anew
+
+
+class Turns:
+    """A job that is offered its turn again while the first is decided, as every claim does, has it once."""
+
+    name = "turns"
+
+    def __init__(self, store: Store, turning: Turning, committer: Committer) -> None:
+        self._store = store
+        self._turning = turning
+        self._committer = committer
+        self._open: set[str] = set()
+        self._waiting: list[Job] = []
+        self._again: dict[str, Job | None] = {}
+        self.wake: Callable[[float | None], None] = lambda at: None
+
+    def come(self, jobs: Iterable[Job]) -> None:
+        """Take the turns of these. May be called from callbacks."""
+        for job in jobs:
+            if job.id not in self._open:
+                self._open.add(job.id)
+                self._waiting.append(job)
+        if self._waiting:
+            self.wake(None)
+
+    async def run_once(self, now: float) -> float | None:
+        """Read for all that came, and pass them on; called again when woken."""
+        self._offer_again()
+        jobs = list(self._waiting)
+        if not jobs:
+            return None
+        keys = [key for job in jobs for key in self._turning.keys(job)]
+        fresh = await self._store.fresh(keys) if keys else {}
+        coming: dict[TaskName, list[Job]] = {}
+        for name in dict.fromkeys(name for job in jobs for name in self._turning.tasks(job)):
+            coming[name] = await self._store.coming(*name, MOST)
+        members = {job.id: await self._members(job) for job in jobs if job.turn == "gather"}
+        del self._waiting[: len(jobs)]
+        for job in jobs:
+            facts = Facts(fresh, coming, members.get(job.id, {}))
+            self._committer.add(Word(job.id, _EVENTS[job.turn or "check"](), self._answered, job, facts=facts))
+        return None
+
+    def _offer_again(self) -> None:
+        """What could not be decided: a claim finds it again; only for the end of a group nobody need be free."""
+        again, self._again = self._again, {}
+        self._open.difference_update(again)
+        self.come([job for job in again.values() if job is not None and job.turn == "gather" and not job.final])
+        if again:
+            self._committer.poke()
+
+    async def _members(self, group: Job) -> dict[str, State]:
+        ids = [edge.prerequisite for edge in await self._store.edges([group.id])]
+        states: dict[str, State] = {}
+        for start in range(0, len(ids), PAGE):
+            rows = await self._store.jobs(ids[start : start + PAGE])
+            states.update((id, row.state) for id, row in rows.items())
+        return states
+
+    def _answered(self, word: Word, judgement: Judgement, row: Job | None) -> None:
+        if judgement == "stale":  # its facts were; if that is a mistake of ours, it is not repeated in haste
+            self._again[word.id] = row
+            self.wake(self._store.now() + AGAIN)
+        else:
+            self._open.discard(word.id)
+
+
+_EVENTS: dict[Turn, type[Checked] | type[Spread] | type[Gathered]] = {
+    "check": Checked,
+    "spread": Spread,
+    "gather": Gathered,
+}
