@@ -92,6 +92,22 @@ class Committer:
         self.add(chore)
         return answer
 
+    async def words(self, words: list[Word]) -> None:
+        """Commit `words`, which nobody else waits for; return when all are decided. Waits as `chore` does."""
+        for answer in [self._decided(word) for word in words]:
+            await answer
+
+    def _decided(self, word: Word) -> asyncio.Future[None]:
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(*_: object) -> None:
+            if not answer.done():
+                answer.set_result(None)
+
+        word.done = done
+        self.add(word)
+        return answer
+
     def poke(self) -> None:
         """Something else than an entry may let a job start: a slot became free, a lane ready."""
         self._wake.set()

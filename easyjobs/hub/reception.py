@@ -72,6 +72,9 @@ class Reception:
         self._learn(hello.worker_id, hello.tasks, known.row.started_at if known and came_back else None)
         rows = await self._unknown(hello.held)
         live = await self._session(hello)
+        brought = {(h.job, h.attempt) for h in hello.held} | {(o.job, o.attempt) for o in hello.unacked}
+        if live.held and not came_back:
+            await self._bury(live, brought)  # durable before the newcomer has a session, and would seem to come back
         # nothing is awaited from here on: from the moment it has a voice, the worker may be given jobs
         if connection.closed():
             return None
@@ -91,15 +94,11 @@ class Reception:
         live.unconfirmed.clear()
         self._offer(live, frozenset(spec.lane for spec in hello.tasks))
         verdicts = self._verdicts(live, hello.held, rows)
-        brought = {(h.job, h.attempt) for h in hello.held} | {(o.job, o.attempt) for o in hello.unacked}
         for job in list(live.held.values()):
             if (job.id, job.attempt) not in brought:
+                # it was sent, or claimed, while no socket carried it
                 del live.held[job.id]
-                if came_back:  # it was sent, or claimed, while no socket carried it
-                    self._committer.add(Word(job.id, NeverStarted(job.attempt, job.token or "")))
-                else:
-                    reason = f"worker {live.row.name} died: another process came under its worker_id"
-                    self._committer.add(Word(job.id, WorkerDied(job.attempt, job.token or "", reason)))
+                self._committer.add(Word(job.id, NeverStarted(job.attempt, job.token or "")))
         connection.welcome(
             Welcome(
                 session=live.row.id,
@@ -113,6 +112,14 @@ class Reception:
             if job.cancel is not None:
                 self._outlets.cancel(job)  # nobody knows whether it heard of it before
         return live
+
+    async def _bury(self, live: Live, brought: set[tuple[str, int]]) -> None:
+        """Another process comes under the worker_id of one that is dead: what that one held, and this does not bring
+        along, is recorded to have died.
+        """
+        reason = f"worker {live.row.name} died: another process came under its worker_id"
+        died = [job for job in live.held.values() if (job.id, job.attempt) not in brought]
+        await self._committer.words([Word(job.id, WorkerDied(job.attempt, job.token or "", reason)) for job in died])
 
     def register(self, live: Live, tasks: list[TaskSpec]) -> None:
         """The worker offers these tasks besides. Raises as `welcome` does."""

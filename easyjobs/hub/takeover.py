@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from easyjobs.core.events import NeverStarted
+from easyjobs.core.events import WorkerDied
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.delivery import Delivery
 from easyjobs.hub.entries import Word
@@ -36,7 +36,8 @@ async def take_over(
     for job in running:
         live_of_job = roster.hand_out(job, now)
         if live_of_job is None:
-            committer.add(Word(job.id, NeverStarted(job.attempt, job.token or "")))
+            # that manager had lost the session, and ended before it could say the same of its jobs
+            committer.add(Word(job.id, WorkerDied(job.attempt, job.token or "", f"worker {job.worker} died")))
             continue
         if job.timeout is not None:
             delivery.expect_end(job, now)

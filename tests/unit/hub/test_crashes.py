@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from house import House, spec, story
 
+from easyjobs.core.changes import LoseSession, Unit
 from easyjobs.core.task import TaskSpec
 from easyjobs.protocol.messages import Ack
 
@@ -81,3 +82,32 @@ async def test_a_process_that_comes_at_once_under_the_worker_id_of_one_that_died
     row = await house.row(job.id)
     assert (row.state, row.crashes, row.attempt) == ("failed", 3, 3)
     assert "another process came under its worker_id" in (row.error or "")
+
+
+@story
+async def test_a_manager_that_dies_while_it_greets_the_newcomer_does_not_hide_the_crash_either(house: House) -> None:
+    """Who was welcomed seems to come back: so what the dead one held is known to have died before the welcome."""
+    await house.open(spec())
+    job = await house.submit()
+    worker = await house.worker(spec())
+    await worker.begin()
+    worker.drop()
+    worker, _ = await house.again(worker, session="", held=[])
+    await house.restart()
+    assert (await house.row(job.id)).crashes == 1
+    await house.again(worker, held=[])
+    await house.settle()
+    assert (await house.row(job.id)).crashes == 1
+
+
+@story
+async def test_a_job_of_a_session_that_was_lost_when_its_manager_died_has_crashed(house: House) -> None:
+    await house.open(spec())
+    job = await house.submit()
+    worker = await house.worker(spec())
+    await worker.begin()
+    await house.store.commit([Unit([LoseSession(worker.session, None, house.store.now())])])
+    await house.restart()
+    await house.settle()
+    row = await house.row(job.id)
+    assert (row.state, row.crashes) == ("queued", 1)
