@@ -37,7 +37,10 @@ _VARIABLES: Final[dict[str, tuple[str, ...]]] = {
     "manager_port": ("EASYJOBS_MANAGER_PORT", "MANAGER_PORT"),
     "manager_secret": ("EASYJOBS_MANAGER_SECRET", "EASYJOBS_SECRET"),
     "worker_task_dir": ("EASYJOBS_WORKER_TASK_DIR", "WORKER_TASK_DIR"),
+    "system_process_units": ("EASYJOBS_SYSTEM_PROCESS_UNITS", "JOBMASTER_SYSTEM_PROCESS_UNITS"),
 }
+JOBMASTER_UNITS: Final = "JOBMASTER_SYSTEM_PROCESS_UNITS"
+"""One that is no integer is as good as none."""
 
 
 class ManagerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +74,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `manager_url` ("ws[s]://host[:port][/prefix]") stands in place of `manager_host` and `manager_port`. `jobs_queue` is
     one queue or several, in its variable with commas between. `worker_task_dir` is the folder with the files of
-    `subprocess=True`; its variable is read anew for each job.
+    `subprocess=True`; its variable is read anew for each job. `system_process_units` is what the jobs that run on this
+    machine, in all its workers, may take together; the machine is its host name, unless `system_id` says otherwise.
     """
 
     manager_secret: Name | None = None
@@ -84,6 +88,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name | None = None
     worker_id: Name | None = None
     system_id: Name | None = None
+    system_process_units: Count | None = None
     drain_grace: Seconds = 25.0
     worker_task_dir: Name | None = None
 
@@ -119,7 +124,10 @@ def worker_settings(environ: Mapping[str, str] | None = None, **given: Any) -> W
     """
     if isinstance(given.get("jobs_queue"), str):
         given["jobs_queue"] = [given["jobs_queue"]]
-    return _settings(WorkerSettings, given, os.environ if environ is None else environ)
+    environ = dict(os.environ if environ is None else environ)
+    if not environ.get(JOBMASTER_UNITS, "").strip().isdecimal():
+        environ.pop(JOBMASTER_UNITS, None)  # it counts for nothing, as it always has
+    return _settings(WorkerSettings, given, environ)
 
 
 def named_manager(prefix: str = "", environ: Mapping[str, str] | None = None) -> str | None:

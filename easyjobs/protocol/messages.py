@@ -140,6 +140,7 @@ class Hello(msgspec.Struct, tag_field="t", tag="hello", omit_defaults=True):
     host: str = ""
     pid: int = 0
     system: str = ""
+    units: int | None = None
     version: str = ""
     queues: list[str] = []
     tasks: list[TaskSpec] = []

@@ -266,6 +266,7 @@ class Engine:
             host=host,
             pid=self.pid,
             system=self._settings.system_id or host,
+            units=self._settings.system_process_units,
             version=__version__,
             queues=self._queues,
             embedded=self._embedded,

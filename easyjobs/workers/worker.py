@@ -62,6 +62,7 @@ class EasyJobsWorker:
         name: str | None = None,
         worker_id: str | None = None,
         system_id: str | None = None,
+        system_process_units: int | None = None,
         drain_grace: float | None = None,
         worker_task_dir: str | None = None,
         connect: Dialler | None = None,
@@ -82,6 +83,7 @@ class EasyJobsWorker:
             name=name,
             worker_id=worker_id,
             system_id=system_id,
+            system_process_units=system_process_units,
             drain_grace=drain_grace,
             worker_task_dir=worker_task_dir,
         )

@@ -138,3 +138,23 @@ def test_child_processes_see_no_secret_whatever_it_is_called(monkeypatch: pytest
 def test_a_prefix_that_will_not_do_is_told_with_one_that_does(prefix: object) -> None:
     with pytest.raises(ConfigurationError, match=r"will not do: a prefix is a path like /jobs"):
         manager_settings({}, prefix=prefix)
+
+
+@pytest.mark.parametrize(
+    ("environ", "given", "units"),
+    [
+        ({}, None, None),
+        ({"JOBMASTER_SYSTEM_PROCESS_UNITS": "500"}, None, 500),
+        ({"JOBMASTER_SYSTEM_PROCESS_UNITS": "500"}, 20, 20),
+        ({"JOBMASTER_SYSTEM_PROCESS_UNITS": "500", "EASYJOBS_SYSTEM_PROCESS_UNITS": "30"}, None, 30),
+        ({"JOBMASTER_SYSTEM_PROCESS_UNITS": "lots"}, None, None),
+        ({"JOBMASTER_SYSTEM_PROCESS_UNITS": "1.5"}, None, None),
+    ],
+)
+def test_process_units_are_said_or_found(environ: dict[str, str], given: int | None, units: int | None) -> None:
+    assert worker_settings(environ, system_process_units=given).system_process_units == units
+
+
+def test_our_own_variable_for_process_units_must_be_a_number() -> None:
+    with pytest.raises(ConfigurationError, match="EASYJOBS_SYSTEM_PROCESS_UNITS"):
+        worker_settings({"EASYJOBS_SYSTEM_PROCESS_UNITS": "lots"})
