@@ -188,7 +188,8 @@ class Explainer:
         since = job.started_at or now
         after = f", after {several(job.failures, 'failure')}" if job.failures else ""
         limit = "" if job.timeout is None else f" It may take {span(job.timeout)}."
-        text = f"It runs on worker {job.worker} for {span(now - since)}, attempt {job.attempt}{after}.{limit}"
+        runs = f"It has been running on worker {job.worker} for {span(now - since)}"
+        text = f"{runs}, attempt {job.attempt}{after}.{limit}"
         reasons = []
         if job.cancel is not None:
             word = f"{self._settings.word:.0f} s"

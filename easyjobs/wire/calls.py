@@ -188,7 +188,8 @@ class Calls:
     def _submission(self, call: Call) -> Submission:
         for name in (call.queue, call.task):
             if not is_name(name):
-                raise NotFound(f"No task {call.queue[:128]!r}:{call.task[:128]!r}.")
+                wrong = f"{name[:128]!r} is no name (1 to 128 of A-Z a-z 0-9 _ . -)"
+                raise NotFound(f"No task {call.queue[:128]!r}:{call.task[:128]!r}; {wrong}.")
         limits = self._peer.limits
         args, kwargs = encode_arguments(call.args, call.kwargs, limits.arguments, limits.depth)
         if call.key is not None and not _is_text(call.key):

@@ -240,7 +240,7 @@ async def test_a_running_job_tells_where_and_what_happens_to_it(house: House) ->
     worker.say(Heartbeat(worker.named()))
     await house.settle(10.0)
     (runs,) = await why(house, job.id)
-    assert runs.text == "It runs on worker w for 10 s, attempt 1. It may take 60 s."
+    assert runs.text == "It has been running on worker w for 10 s, attempt 1. It may take 60 s."
     assert (runs.workers, runs.since) == (["w"], (await house.row(job.id)).started_at)
     child = await house.submit(parent=job.id, delay=30.0)
     worker.say(Credit(1, 2))
