@@ -65,6 +65,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     max_memory: int | None = None  # bytes of a child process, with all that it starts
     needs: tuple[Need, ...] = ()  # what must be fresh when it begins
     write_all: tuple[str, ...] = ()  # parameters for which "ALL" means a job for each value
+    process_units: int = 1  # what a job takes of its machine while it runs
 
 
 class DefaultArgs(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -40,6 +40,8 @@ class Catalog:
         self._by_lane: dict[Lane, Entry] = {}
         self._current: dict[tuple[str, str], Entry] = {}
         self._queues: set[str] = set()
+        self.units: dict[Lane, int] = {}
+        """What the jobs of a lane take of their machine, where that is not 1."""
         self.awaited: set[tuple[str, str]] = set()
         """Tasks, known or not, of which jobs may be stored that wait for their task to become known."""
         self.sought: dict[TaskName, freshness.Sought] = {}
@@ -86,6 +88,10 @@ class Catalog:
     def _put(self, entry: Entry, current: Entry | None = None) -> None:
         spec = entry.spec
         self._by_lane[entry.lane] = entry
+        if spec.options.process_units != 1:
+            self.units[entry.lane] = spec.options.process_units
+        else:
+            self.units.pop(entry.lane, None)
         self._current[spec.queue, spec.name] = entry if current is None else current
         self._queues.add(spec.queue)
         self.version += 1

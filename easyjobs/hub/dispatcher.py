@@ -62,7 +62,8 @@ class Dispatcher:
             if free > 0 and self.may_work(live):
                 lanes = live.lanes & wanted
                 if lanes:
-                    offers.append(Offer(live.row.id, live.row.epoch, live.row.name, free, lanes))
+                    row = live.row
+                    offers.append(Offer(row.id, row.epoch, row.name, free, lanes, row.system))
                     slots += free
         if not offers:
             return None
@@ -71,7 +72,12 @@ class Dispatcher:
             concurrency = self._catalog.options(lane).concurrency
             if concurrency is not None:
                 capacity[lane] = (f"{lane.queue}:{lane.task}", concurrency)
-        return Claim(offers, self._ids.tokens(slots), capacity)
+        return Claim(offers, self._ids.tokens(slots), capacity, self._catalog.units if self._counted else None)
+
+    @property
+    def _counted(self) -> bool:
+        """Whether the process units of machines bound what runs there."""
+        return bool(self._catalog.units) or self._roster.bounded
 
     def shortcut(self, jobs: list[Job], now: float) -> dict[str, int]:
         """Mark those of `jobs`, which are new, as claimed that a free worker can begin at once; session id -> epoch.
@@ -119,7 +125,7 @@ class Dispatcher:
 
     def _takers(self, lane: Lane) -> list[Live]:
         options = self._catalog.options(lane)
-        if self.paused(lane) or options.concurrency is not None or options.needs or options.write_all:
+        if self.paused(lane) or options.concurrency is not None or options.needs or options.write_all or self._counted:
             return []  # a counter must be charged, or the turn of a job be found: that is the claim's
         return [
             live

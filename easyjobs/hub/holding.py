@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from easyjobs.core.job import Job, Lane
-from easyjobs.core.placement import urgency
+from easyjobs.core.placement import UNITS, urgency
 from easyjobs.core.states import CLAIMABLE
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.dispatcher import Dispatcher
@@ -41,6 +41,9 @@ class Holding:
         limit = self._limit(job, running)
         if limit is not None:
             found.insert(0, limit)
+        units = self._units(job, running)
+        if units is not None:
+            found.insert(0, units)
         if found:
             before = await self._before(job, now)
             if before is not None:
@@ -130,6 +133,30 @@ class Holding:
         known |= {id: live.row for id, live in self._roster.sessions.items()}
         ids = [known[session].worker_id for session in workers if session in known]
         return Reason("concurrency", text, since, jobs=[row.id for row in holders[:MOST_JOBS]], workers=ids)
+
+    def _units(self, job: Job, running: list[Job]) -> Reason | None:
+        """The machines of those who could run it have not enough process units left; None where one has."""
+        if not (self._catalog.units or self._roster.bounded):
+            return None
+        rows = self._roster.rows()
+        need = self._catalog.units.get(job.lane, 1)
+        jobs: list[str] = []
+        said = []
+        for system in sorted({row.system for row in rows if job.lane in self._roster.lanes_of(row.id)}):
+            sessions = {row.id for row in rows if row.system == system}
+            there = [row for row in running if row.session in sessions]
+            most = min((row.units for row in rows if row.system == system and row.units is not None), default=UNITS)
+            used = sum(self._catalog.units.get(row.lane, 1) for row in there)
+            if need <= most - used:
+                return None
+            jobs += [row.id for row in there]
+            said.append(f"{system} has {most}, of which {used} are in use" if need <= most else f"{system} has {most}")
+        if not said:
+            return None
+        text = f"It takes {several(need, 'process unit')}: {'; '.join(said)}."
+        if not jobs:
+            text += " No machine is large enough: lower what the task takes, or raise system_process_units."
+        return Reason("units", text, jobs=jobs[:MOST_JOBS])
 
     async def _before(self, job: Job, now: float) -> Reason | None:
         """How many jobs its workers would take first."""

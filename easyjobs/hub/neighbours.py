@@ -85,9 +85,9 @@ class Neighbours:
 
     def heard(self, hint: Hint) -> None:
         """Another manager has committed something. May be called from callbacks, as often as one likes."""
-        if hint.lanes:
-            self._dispatcher.ready.update(hint.lanes)
-            self._committer.poke()
+        self._dispatcher.ready.update(hint.lanes)
+        if hint.lanes or hint.ended or hint.more:
+            self._committer.poke()  # also where a limit, or a machine, has room again
         if hint.kinds or hint.more or hint.cancels or hint.ended:
             self._hint = both(self._hint, hint)
             self.wake()

@@ -26,6 +26,7 @@ Code = Literal[
     "worker_without_slots",
     "workers_full",
     "concurrency",
+    "units",
     "behind",
     "starting",
     "crashed",

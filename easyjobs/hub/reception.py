@@ -29,6 +29,7 @@ from easyjobs.protocol.messages import Held, Hello, Verdict, Welcome
 from easyjobs.stores.base import Store
 
 MOST_SLOTS = 100_000
+MOST_UNITS = 2**53
 HIGHEST_PID = 2**31 - 1
 
 
@@ -189,6 +190,8 @@ class Reception:
                 version=hello.version[:64],
                 offers=offers_of(spec.lane for spec in hello.tasks),
                 manager=self._instance,
+                system=(hello.system or hello.host)[:255],
+                units=hello.units if hello.units is None else max(0, min(MOST_UNITS, hello.units)),
             )
             stale = await self._committer.chore(Chore([PutSession(row)]))
             if live is not None and live.foreign:

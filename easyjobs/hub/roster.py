@@ -163,6 +163,20 @@ class Roster:
             if live.voice is not None and any(lane.queue == queue and lane.task == name for lane in live.lanes)
         ]
 
+    @property
+    def bounded(self) -> bool:
+        """Whether any worker, here or elsewhere, says what its machine has."""
+        return any(row.units is not None for row in self.rows())
+
+    def rows(self) -> list[Session]:
+        """The sessions of all workers, here and elsewhere."""
+        return [*(live.row for live in self.sessions.values()), *(other.row for other in self.elsewhere.values())]
+
+    def lanes_of(self, session: str) -> frozenset[Lane]:
+        """What one of them offers."""
+        one: Live | Elsewhere | None = self.sessions.get(session) or self.elsewhere.get(session)
+        return frozenset() if one is None else one.lanes
+
     def offered(self, lane: Lane) -> bool:
         """Whether anybody has this very task, here or elsewhere."""
         return bool(self.offering(lane)) or any(lane in other.lanes for other in self.elsewhere.values())

@@ -239,13 +239,20 @@ class SimulatedCluster:
         return dial
 
     async def start_worker(
-        self, name: str, declare: Callable[[EasyJobsWorker, Node], None], *, slots: int = 4, queue: str = "play"
+        self,
+        name: str,
+        declare: Callable[[EasyJobsWorker, Node], None],
+        *,
+        slots: int = 4,
+        queue: str = "play",
+        system_process_units: int | None = None,
     ) -> None:
         """A worker process comes to life under a worker_id; `declare` gives it its tasks."""
         node = self.network.node(name)
         worker = EasyJobsWorker(
             queue,
             max_tasks_per_worker=slots,
+            system_process_units=system_process_units,
             name=name,
             worker_id=name,
             connect=self._dialler(node),

@@ -281,3 +281,78 @@ def test_a_session_that_is_lost_while_its_manager_dies_leaves_no_job_behind() ->
         assert row(cluster, handle.id).crashes == 1
 
     story(tell)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_eight_workers_of_one_machine_on_three_managers_stay_within_its_units(seed: int) -> None:
+    """Also while managers die: what runs in a session that is lost still takes its units until it is released."""
+    takes = {"small": 1, "middle": 3, "big": 7}
+    most = 10
+
+    def declare(worker: EasyJobsWorker, node: Node) -> None:
+        @worker.task(retry_policy="retry_always", retry_delay=1)
+        async def small(seconds: float) -> None:
+            await asyncio.sleep(seconds)
+
+        @worker.task(process_units=3, retry_policy="retry_always", retry_delay=1)
+        async def middle(seconds: float) -> None:
+            await asyncio.sleep(seconds)
+
+        @worker.task(process_units=7, retry_policy="retry_always", retry_delay=1)
+        async def big(seconds: float) -> None:
+            await asyncio.sleep(seconds)
+
+    async def main(loop: VirtualLoop) -> None:
+        fullest = 0
+
+        def committed(rows: Any) -> None:
+            nonlocal fullest
+            used = sum(takes[job.task] for job in rows._jobs.values() if job.state == "running")
+            fullest = max(fullest, used)
+
+        cluster = SimulatedCluster(loop, managers=3, committed=committed)
+        for name in cluster.names:
+            await cluster.start_manager(name)
+        for n in range(8):
+            await cluster.start_worker(f"w{n}", declare, system_process_units=most if n else most + 5)
+        client = cluster.client("c")
+        chance = loop.random
+        names = chance.choices(["small", "middle", "big"], [6, 3, 1], k=60)
+        handles = [await client.submit("play", name, [chance.uniform(0.1, 5)]) for name in names]
+        await asyncio.sleep(5)
+        cluster.kill_manager(TWO)
+        await asyncio.sleep(5)
+        cluster.kill_worker("w3")
+        await until(lambda: all(row(cluster, handle.id).state == "completed" for handle in handles), seconds=600)
+        assert most - 1 <= fullest <= most
+
+    run(main, seed=seed)
+
+
+def test_a_big_job_is_not_passed_by_for_ever() -> None:
+    def declare(worker: EasyJobsWorker, node: Node) -> None:
+        @worker.task()
+        async def small(seconds: float) -> None:
+            await asyncio.sleep(seconds)
+
+        @worker.task(process_units=10)
+        async def big() -> None:
+            pass
+
+    async def tell(cluster: SimulatedCluster) -> None:
+        for n, name in enumerate(cluster.names):
+            cluster.homes[f"w{n}"] = name
+            await cluster.start_worker(f"w{n}", declare, system_process_units=10, slots=20)
+        client = cluster.client("c")
+        for _ in range(10):
+            await client.submit("play", "small", [30])
+        await until(lambda: sum(job.state == "running" for job in cluster.rows._jobs.values()) == 10)
+        big = await client.submit("play", "big", [])
+        small = [await client.submit("play", "small", [30]) for _ in range(20)]
+        explained = await cluster.managers[THREE].hub.explainer.explain(big.id)
+        assert explained.reasons[0].code == "units"
+        assert "takes 10 process units" in explained.reasons[0].text
+        await until(lambda: row(cluster, big.id).state == "completed", seconds=45)
+        await until(lambda: all(row(cluster, handle.id).state == "completed" for handle in small), seconds=120)
+
+    story(tell, managers=3)
