@@ -11,6 +11,7 @@ import msgspec
 from easyjobs.core.job import Job
 from easyjobs.core.states import FINAL, QUEUED, RETRY, RUNNING, WAITING, allowed
 from easyjobs.stores.memory import MemoryStore
+from tests.simulation.crashes import Crashes, Violation
 
 EVERY_TICK = "play:ticking"
 """The schedule that makes up for what it missed, however much overlaps."""
@@ -20,14 +21,10 @@ GIVEN_UP = 400.0
 """Seconds that 100 of its ticks take, at least: of more, it makes up for the last 100."""
 
 
-class Violation(AssertionError):
-    """An invariant did not hold."""
-
-
 class Ledger:
     """Facts of one story: what was acknowledged to clients, what attempts returned, what the rows were last."""
 
-    def __init__(self, chains: dict[str, dict[str, Any]]) -> None:
+    def __init__(self, chains: dict[str, dict[str, Any]], managers: int) -> None:
         self.chains = chains
         self.last_tick: dict[str, float] = {}
         self.acknowledged: set[str] = set()
@@ -41,7 +38,8 @@ class Ledger:
         self.limit = 2  # of the task `limited`
         self.ends = 0
         self.set_back = 0.0  # seconds that wall clocks were set back: jobs then seem to start too early by that much
-        self.broken: list[Violation] = []
+        self.crashes = Crashes(lone=managers == 1)
+        self.broken: list[Violation] = self.crashes.broken
 
     def tell(self, event: str) -> None:
         """Note what happened, for whoever must understand a failing seed."""
@@ -61,7 +59,7 @@ class Ledger:
         # rows are never changed in place: one that is another object was written by this commit
         before, rows = self.rows, dict(store._jobs)
         moved = [row for id, row in rows.items() if before.get(id) is not row]
-        self.rows = rows
+        self.rows = self.crashes.rows = rows
         for row in moved:
             self._moved(before.get(row.id), row)
         self._limits(moved)
@@ -71,6 +69,7 @@ class Ledger:
         self._chained([row for row in moved if row.id not in before], moved)
         self._prerequisites(moved, store)
         self._ticks([row for row in moved if row.id not in before], store)
+        self.crashes.check(before, moved, store)
 
     def _limits(self, moved: list[Job]) -> None:
         if any(row.task == "limited" for row in moved):

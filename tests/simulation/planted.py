@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 
-from easyjobs.core import lifecycle
-from easyjobs.core.changes import AddEdge, Insert, Release
-from easyjobs.core.events import WorkerDied
+from easyjobs.core import lifecycle, retry
+from easyjobs.core.changes import AddEdge, Insert, Release, Unit
+from easyjobs.core.events import Completed, WorkerDied
 from easyjobs.core.job import Job
 from easyjobs.hub import judge as judging
 from easyjobs.hub.chains import Chains, Links
@@ -19,9 +19,12 @@ from easyjobs.hub.committer import Committer
 from easyjobs.hub.desk import Desk
 from easyjobs.hub.dispatcher import Dispatcher
 from easyjobs.hub.entries import Arrival, Chore, Entry, Word
+from easyjobs.hub.reception import Reception
 from easyjobs.hub.services import ticker
+from easyjobs.hub.services.breaker import Breaker
 from easyjobs.stores.memory import MemoryStore, tables
 from easyjobs.stores.memory.tables import Tables
+from easyjobs.workers.runner import Runner
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -40,7 +43,7 @@ def acknowledged_before_the_commit(patch: pytest.MonkeyPatch) -> None:
     add = Committer.add
 
     def early(self: Committer, entry: Entry) -> None:
-        if isinstance(entry, Arrival):
+        if isinstance(entry, Arrival) and not entry.writes:
             entry.done(entry)
             entry.done = lambda arrival: None
         add(self, entry)
@@ -82,12 +85,11 @@ def attempts_are_reused(patch: pytest.MonkeyPatch) -> None:
     claim = MemoryStore._claim
 
     def reusing(self: MemoryStore, wanted: Any) -> Any:
-        claimed, emptied = claim(self, wanted)
-        for job in claimed:
+        answer = claim(self, wanted)
+        for job in answer[0]:
             if job.attempt > 1:
                 job.attempt -= 1
-                self._jobs[job.id] = copy.copy(job)
-        return claimed, emptied
+        return answer
 
     patch.setattr(MemoryStore, "_claim", reusing)
 
@@ -231,24 +233,147 @@ def a_refused_tick_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ticker, "AGAIN", 1e9)
 
 
-PLANTS: dict[str, Plant] = {
-    plant.__name__: plant
-    for plant in (
-        no_fence,
-        acknowledged_before_the_commit,
-        told_before_the_commit,
-        lost_workers_keep_their_jobs,
-        attempts_are_reused,
-        limits_are_for_claims_only,
-        ends_can_be_undone,
-        requeued_jobs_wake_nobody,
-        followers_come_later,
-        nobody_waits,
-        bad_ends_are_not_passed_on,
-        an_edge_counts_again,
-        who_joins_is_not_seen,
-        ticks_take_two_commits,
-        who_still_runs_is_not_asked,
-        a_refused_tick_is_forgotten,
+def a_tick_moves_on_first(patch: pytest.MonkeyPatch) -> None:
+    """That the schedule has moved on is stored first, and the tick's job by the next commit."""
+    add = Committer.add
+
+    def apart(self: Committer, entry: Entry) -> None:
+        if isinstance(entry, Arrival) and entry.writes:
+            writes, entry.writes = entry.writes, []
+            add(self, Chore(writes, lambda stale: add(self, entry)))
+        else:
+            add(self, entry)
+
+    patch.setattr(Committer, "add", apart)
+
+
+def an_outcome_heard_twice_counts_twice(patch: pytest.MonkeyPatch) -> None:
+    """What follows a job is made again when its outcome, whose acknowledgement was lost, comes again."""
+    decide = judging.Judge._decide_word
+
+    def eager(self: judging.Judge, word: Word, rows: Any, now: float, units: list[Any], waiting: Any) -> None:
+        decide(self, word, rows, now, units, waiting)
+        ignored, row = self._ignored[-1][1:] if self._ignored and self._ignored[-1][0] is word else (None, None)
+        if ignored is not None and ignored.why == "duplicate" and row is not None and row.state == "completed":
+            links = Links()
+            self._chains.end(links, row, lifecycle.Step({"state": "completed", "result": row.result}), {}, {}, now)
+            if links.writes:
+                units.append(Unit(links.writes))
+                self._plan.append((Chore([]), None, None, None))
+
+    patch.setattr(judging.Judge, "_decide_word", eager)
+
+
+def who_is_decided_anew_is_not_followed(patch: pytest.MonkeyPatch) -> None:
+    """What follows a job is worked out once: a commit that failed takes it along."""
+    decide = judging.Judge._decide_word
+    seen: set[int] = set()
+
+    def once(self: judging.Judge, word: Word, *rest: Any) -> None:
+        end = self._chains.end
+        if isinstance(word.event, Completed):
+            if id(word.event) in seen:
+                self._chains.end = lambda *_: None  # type: ignore[method-assign]
+            seen.add(id(word.event))
+            kept.append(word.event)
+        decide(self, word, *rest)
+        self._chains.end = end  # type: ignore[method-assign]
+
+    kept: list[Any] = []  # or another event might get the id of one that is gone
+    patch.setattr(judging.Judge, "_decide_word", once)
+
+
+def crashes_are_not_counted(patch: pytest.MonkeyPatch) -> None:
+    """A job goes back to its queue when its worker dies, and nothing is noted."""
+    decide = lifecycle._DECIDE[WorkerDied]
+
+    def forgetful(job: Job, *rest: Any) -> Any:
+        step = decide(job, *rest)
+        if isinstance(step, lifecycle.Step) and step.state == "queued":
+            del step.columns["crashes"], step.columns["crashed_at"]
+        return step
+
+    patch.setitem(lifecycle._DECIDE, WorkerDied, forgetful)
+
+
+def crashes_have_no_end(patch: pytest.MonkeyPatch) -> None:
+    """A job that takes its worker with it is tried for ever."""
+    patch.setattr(retry, "MAX_CRASHES", 1000)
+
+
+def what_must_not_run_again_does(patch: pytest.MonkeyPatch) -> None:
+    """The crash rules do not ask for the task's `retry_policy`."""
+    decide = lifecycle._DECIDE[WorkerDied]
+
+    def careless(job: Job, event: Any, now: float, options: Any, jitter: float) -> Any:
+        return decide(job, event, now, lifecycle.DEFAULT_OPTIONS, jitter)
+
+    patch.setitem(lifecycle._DECIDE, WorkerDied, careless)
+
+
+def a_crash_is_taken_for_a_failure(patch: pytest.MonkeyPatch) -> None:
+    """A job fails for good with its worker, as long as it has crashes to spare."""
+    patch.setattr(retry, "MAX_CRASHES", 2)
+
+
+def company_after_a_crash(patch: pytest.MonkeyPatch) -> None:
+    """The attempt after a crash shares its worker with others."""
+    patch.setattr(Runner, "_isolate", lambda self, run: None)
+
+
+def who_comes_at_once_hides_the_crash(patch: pytest.MonkeyPatch) -> None:
+    """A process that says hello under the worker_id of one that died is taken for that one."""
+    welcome = Reception.welcome
+
+    async def trusting(self: Reception, connection: Any, hello: Any) -> Any:
+        known = self._roster.of_worker(hello.worker_id)
+        if known is not None:
+            hello.session = known.row.id
+        return await welcome(self, connection, hello)
+
+    patch.setattr(Reception, "welcome", trusting)
+
+
+def the_breaker_never_opens(patch: pytest.MonkeyPatch) -> None:
+    """A worker that only fails goes on failing."""
+    patch.setattr(Breaker, "failed", lambda self, live, job, now: None)
+
+
+class Planted(NamedTuple):
+    """A bug, and what of a violation's words must be there when the right invariant has found it."""
+
+    plant: Plant
+    found: str
+
+
+PLANTS: dict[str, Planted] = {
+    plant.__name__: Planted(plant, found)
+    for plant, found in (
+        (no_fence, r"but attempt \d+ returned"),
+        (acknowledged_before_the_commit, "was acknowledged and is not stored"),
+        (told_before_the_commit, "was told as"),
+        (lost_workers_keep_their_jobs, "in peace these did not end|took its worker with it"),
+        (attempts_are_reused, r"was (claimed|handed out again) as attempt (\d+), after \2"),
+        (limits_are_for_claims_only, "of `limited` run at once"),
+        (ends_can_be_undone, "had ended as"),
+        (requeued_jobs_wake_nobody, "in peace these did not end"),
+        (followers_come_later, r"followed by Counter\(\)"),
+        (an_outcome_heard_twice_counts_twice, "followed by Counter.*: 2"),
+        (who_is_decided_anew_is_not_followed, r"followed by Counter\(\)|counts .* prerequisites, and 0 are left"),
+        (nobody_waits, "ahead of"),
+        (bad_ends_are_not_passed_on, "still waits for what ended badly"),
+        (an_edge_counts_again, "ahead of|counts .* prerequisites"),
+        (who_joins_is_not_seen, "counts .* prerequisites|did not end"),
+        (ticks_take_two_commits, "has two jobs for"),
+        (a_tick_moves_on_first, "says it fired .* there is no job of it"),
+        (who_still_runs_is_not_asked, "live side by side"),
+        (a_refused_tick_is_forgotten, "do not tick"),
+        (crashes_are_not_counted, "crashes in its history, and counts|crashes are .* as before"),
+        (crashes_have_no_end, "crashed 3 times and is"),
+        (what_must_not_run_again_does, "must not run again"),
+        (a_crash_is_taken_for_a_failure, "was given up after 2 crashes"),
+        (company_after_a_crash, "not alone after a crash"),
+        (who_comes_at_once_hides_the_crash, "took its worker with it"),
+        (the_breaker_never_opens, "given to a worker that only fails"),
     )
 }

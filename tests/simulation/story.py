@@ -5,51 +5,21 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from easyjobs import EasyJobsWorker, NoRetry, Retry, current_job
 from easyjobs.background import Nursery
 from easyjobs.client import EasyJobsClient
 from easyjobs.core.states import FINAL
 from easyjobs.errors import ConnectionLost, JobFailed, Refused, WaitTimeout
+from easyjobs.tasks.handle import Call
 from easyjobs.testing.loop import VirtualLoop
 from easyjobs.testing.network import CALM, Node, Weather
 from easyjobs.testing.simulated import SimulatedCluster
-from tests.simulation.ledger import Ledger, Violation
+from tests.simulation.crashes import Violation
+from tests.simulation.ledger import Ledger
+from tests.simulation.players import CHAINS, CRAFTS, TASKS, Players
 
 ROUGH = Weather(reset=0.004, swallow=0.002, stall=0.002, stall_for=(0.5, 20.0))
 WORKERS = ("w1", "w2", "w3")
-TASKS = (
-    "ok",
-    "ok",
-    "ok",
-    "slow",
-    "flaky",
-    "boom",
-    "never",
-    "again",
-    "hang",
-    "parent",
-    "limited",
-    "limited",
-    "stubborn",
-    "telling",
-    "first",
-    "needing",
-    "sharing",
-    "sharing",
-    "shared",
-    "doomed",
-    "noticed",
-)
-CHAINS: dict[str, dict[str, Any]] = {
-    "first": {"run_after": ["second", "flaky"]},
-    "second": {"run_after": ["third"]},
-    "needing": {"run_before": ["ground", "tools"]},
-    "tools": {"run_before": ["ground"]},
-    "sharing": {"run_before": ["shared"], "run_after": ["third"]},
-    "doomed": {"run_before": ["ground", "spoilt"], "on_failure": "notice"},
-    "noticed": {"on_failure": "notice"},
-}
-"""What follows what, as the tasks are declared and as the ledger judges."""
+HEAP = 10  # jobs of each craft
 STORM = 60.0  # virtual seconds of faults
 CALM_AFTER = 400.0  # and of peace, in which everything must end: two leases, the backoffs, a hung job's cancel
 PATIENCE = 60.0  # until a schedule ticks: a lease, if its last job went to a worker that is silent, and what it takes
@@ -61,141 +31,13 @@ class Story:
     def __init__(self, loop: VirtualLoop, managers: int = 1) -> None:
         self.loop = loop
         self.chance = loop.random
-        self.ledger = Ledger(CHAINS)
+        self.ledger = Ledger(CHAINS, managers)
+        self.players = Players(self.ledger, self.die)
         self.cluster = SimulatedCluster(loop, managers=managers, committed=self.ledger.check)
         self.nursery = Nursery("story")
         self.handed: list[str] = []
 
-    # -- the players
-
-    def declare(self, worker: EasyJobsWorker, node: Node) -> None:
-        """The play tasks. What an attempt returns is noted just before it returns it."""
-        ledger = self.ledger
-
-        async def said(value: Any) -> Any:
-            await node.gate()
-            job = current_job()
-            ledger.returned[job.id, job.attempt] = value
-            return value
-
-        @worker.task()
-        async def ok(n: int) -> Any:
-            return await said(n)
-
-        @worker.task()
-        async def slow(n: int) -> Any:
-            await asyncio.sleep(1 + n % 13)
-            return await said([n])
-
-        @worker.task(retries=3)
-        async def flaky(n: int) -> Any:
-            if current_job().attempt % 2:
-                raise ValueError(f"not yet: {n}")
-            return await said({"n": n})
-
-        @worker.task(retries=1, retry_delay=1)
-        async def boom(n: int) -> None:
-            raise RuntimeError(f"never: {n}")
-
-        @worker.task()
-        async def never(n: int) -> None:
-            raise NoRetry(f"not again: {n}")
-
-        @worker.task(retries=4)
-        async def again(n: int) -> Any:
-            if current_job().attempt < 2:
-                raise Retry(delay=2.5)
-            return await said(n)
-
-        @worker.task(timeout=30, retries=1)
-        async def hang(n: int) -> None:
-            await asyncio.sleep(1e9)
-
-        @worker.task(retries=3)
-        async def parent(n: int) -> Any:
-            return await said({"child": await ok(n)})
-
-        @worker.task(concurrency=ledger.limit)
-        async def limited(n: int) -> Any:
-            await asyncio.sleep(1.5)
-            return await said(n)
-
-        @worker.task(timeout=5, retries=0)
-        async def stubborn(n: int) -> Any:
-            for _ in range(2):
-                try:
-                    await asyncio.sleep(20)
-                except asyncio.CancelledError:
-                    await asyncio.sleep(1)
-            return await said(n)
-
-        @worker.task(unique=["n"])
-        async def telling(n: int) -> Any:
-            job = current_job()
-            for part in range(4):
-                job.log(f"part {part}")
-                job.progress(part / 4)
-                await asyncio.sleep(0.3)
-            return await said(n)
-
-        @worker.task(**CHAINS["first"])
-        async def first(n: int) -> Any:
-            return await said({"n": n})
-
-        @worker.task(**CHAINS["second"])
-        async def second(n: int) -> Any:
-            return await said(n)
-
-        @worker.task()
-        async def third(n: int) -> Any:
-            return await said(n)
-
-        @worker.task(**CHAINS["needing"])
-        async def needing(n: int) -> Any:
-            return await said(n)
-
-        @worker.task(**CHAINS["tools"])
-        async def tools() -> Any:
-            return await said("tools")
-
-        @worker.task()
-        async def ground() -> Any:
-            await asyncio.sleep(0.2)
-            return await said("ground")
-
-        @worker.task(**CHAINS["sharing"])
-        async def sharing(n: int) -> Any:
-            return await said(n)
-
-        @worker.task(unique=True)
-        async def shared() -> Any:
-            await asyncio.sleep(3)
-            return await said("shared")
-
-        @worker.task(**CHAINS["doomed"])
-        async def doomed(n: int) -> Any:
-            return await said(n)
-
-        @worker.task(retries=0)
-        async def spoilt() -> None:
-            raise ValueError("spoilt")
-
-        @worker.task(retries=1, retry_delay=1, **CHAINS["noticed"])
-        async def noticed(n: int) -> None:
-            raise ValueError(f"noticed: {n}")
-
-        @worker.task()
-        async def notice(failure: dict[str, Any]) -> Any:
-            return await said(failure["task"])
-
-        @worker.task(schedule="*/7 * * * * *", seconds=True, misfire="all", jitter=2)
-        async def ticking() -> Any:
-            return await said("tick")
-
-        @worker.task(schedule="*/5 * * * * *", seconds=True, overlap="queue_one")
-        async def slowly_ticking() -> Any:
-            await asyncio.sleep(8)
-            return await said("tock")
+    # -- who submits
 
     async def produce(self, client: EasyJobsClient, jobs: int) -> None:
         """A client at work: it submits, notes what was acknowledged, awaits some, cancels some."""
@@ -223,6 +65,15 @@ class Story:
             if self.chance.random() < 0.1:
                 await client.cancel(handle.id)
 
+    async def heap(self, tasks: tuple[str, ...], each: int) -> None:
+        """A client that submits many jobs of some tasks at once."""
+        client = self.cluster.client("heaps")
+        try:
+            handles = await client.submit_many([Call("play", task, [n]) for n in range(each) for task in tasks])
+        except (Refused, ConnectionLost):
+            return
+        self.ledger.acknowledged.update(handle.id for handle in handles)
+
     async def await_end(self, handle: Any) -> None:
         """Await a job; what one is told must be what is stored."""
         try:
@@ -239,11 +90,18 @@ class Story:
 
     # -- the faults
 
+    def die(self, node: Node) -> None:
+        """A job ends its worker's process; somebody starts another one."""
+        if self.cluster.workers.get(node.name, (None,))[0] is node:
+            self.cluster.kill_worker(node.name)
+            self.revive_later(self.chance.uniform(0.1, 12.0), node.name)
+
     async def strike(self) -> None:
         """Faults, at random moments, until the storm is over."""
         until = self.loop.time() + STORM
         while self.loop.time() < until:
             await asyncio.sleep(self.chance.expovariate(1 / 6.0))
+            self.judge()
             fault = self.chance.choice(
                 (
                     "kill worker",
@@ -255,6 +113,7 @@ class Story:
                     "store",
                     "clock",
                     "reset",
+                    "no disk",
                 )
             )
             self.ledger.tell(f"{self.loop.time():.2f} {fault}")
@@ -283,19 +142,24 @@ class Story:
                 self.cluster.clock.jump(seconds)
             elif fault == "reset":
                 self.cluster.network.reset(worker, manager)
+            elif fault == "no disk":
+                self.players.failing.add(worker)
+                self.loop.call_later(self.chance.uniform(5.0, 25.0), self.players.failing.discard, worker)
+                self.nursery.spawn(self.guarded(self.heap(CRAFTS, HEAP)), "heap")
 
     async def keep_managed(self, name: str) -> None:
         """Whoever restarts a manager that died."""
         while True:
             if not self.cluster.managed(name):
                 await asyncio.sleep(self.chance.uniform(0.05, 4.0))
+                self.ledger.crashes.new_manager()
                 await self.cluster.start_manager(name)
             await asyncio.sleep(0.5)
 
     async def revive(self, worker: str) -> None:
         """Start a worker again under its old worker_id."""
         if worker not in self.cluster.workers:
-            await self.cluster.start_worker(worker, self.declare, slots=self.chance.randrange(1, 5))
+            await self.cluster.start_worker(worker, self.players.declare, slots=self.chance.randrange(1, 5))
 
     def revive_later(self, seconds: float, worker: str) -> None:
         """Somebody starts a worker again after a while."""
@@ -321,11 +185,12 @@ class Story:
             await self.cluster.start_manager(name)
             self.nursery.spawn(self.keep_managed(name), "keeper")
         for worker in WORKERS:
-            await self.cluster.start_worker(worker, self.declare, slots=self.chance.randrange(1, 5))
+            await self.cluster.start_worker(worker, self.players.declare, slots=self.chance.randrange(1, 5))
         clients = [self.cluster.client("c1"), self.cluster.client("c2")]
         await asyncio.sleep(1.0)
         self.cluster.network.weather = ROUGH if self.chance.random() < 0.5 else CALM
         work = [self.nursery.spawn(self.guarded(self.produce(client, 20)), "client") for client in clients]
+        await self.heap(("limited",), 2 * self.ledger.limit)
         await self.strike()
         self.heal()
         await asyncio.wait(work, timeout=CALM_AFTER)
@@ -338,6 +203,7 @@ class Story:
         """End all faults; whoever is dead comes back."""
         self.ledger.tell(f"{self.loop.time():.2f} heal")
         self.cluster.network.heal()
+        self.players.failing.clear()
         self.mend_stores()
         for worker in WORKERS:
             self.revive_later(1.0, worker)

@@ -1,0 +1,237 @@
+"""The tasks that are played: what an attempt returns is noted just before it returns it, and who runs beside whom."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from easyjobs import EasyJobsWorker, NoRetry, Retry, current_job
+from easyjobs.testing.network import Node
+from tests.simulation.ledger import Ledger
+
+TASKS = (
+    "ok",
+    "ok",
+    "ok",
+    "slow",
+    "flaky",
+    "boom",
+    "never",
+    "again",
+    "hang",
+    "parent",
+    "limited",
+    "limited",
+    "stubborn",
+    "telling",
+    "first",
+    "needing",
+    "sharing",
+    "sharing",
+    "shared",
+    "doomed",
+    "noticed",
+    "fatal",
+    "once",
+)
+CRAFTS = ("sawing", "milling", "drilling")
+"""What is submitted in heaps: three tasks that a worker without a disk fails faster than others do them."""
+
+CHAINS: dict[str, dict[str, Any]] = {
+    "first": {"run_after": ["second", "flaky"]},
+    "second": {"run_after": ["third"]},
+    "needing": {"run_before": ["ground", "tools"]},
+    "tools": {"run_before": ["ground"]},
+    "sharing": {"run_before": ["shared"], "run_after": ["third"]},
+    "doomed": {"run_before": ["ground", "spoilt"], "on_failure": "notice"},
+    "noticed": {"on_failure": "notice"},
+}
+"""What follows what, as the tasks are declared and as the ledger judges."""
+
+
+class Players:
+    """Gives workers their tasks, and has some workers fail all they do.
+
+    :param kill: called with the node whose process a job ends.
+    """
+
+    def __init__(self, ledger: Ledger, kill: Callable[[Node], None]) -> None:
+        self.failing: set[str] = set()
+        """Names of workers whose disk is gone: whatever they begin fails at once."""
+        self._ledger = ledger
+        self._kill = kill
+
+    def _task(self, worker: EasyJobsWorker, node: Node, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+        def declared(function: Callable[..., Any]) -> Any:
+            @functools.wraps(function)
+            async def played(*args: Any, **kwargs: Any) -> Any:
+                await node.gate()
+                with self._ledger.crashes.playing(node, current_job()):
+                    if node.name in self.failing:
+                        raise OSError("the disk is gone")
+                    return await function(*args, **kwargs)
+
+            return worker.task(**options)(played)
+
+        return declared
+
+    def declare(self, worker: EasyJobsWorker, node: Node) -> None:
+        """The play tasks, for a worker on its node."""
+        ledger = self._ledger
+        task = functools.partial(self._task, worker, node)
+
+        async def said(value: Any) -> Any:
+            await node.gate()
+            job = current_job()
+            ledger.returned[job.id, job.attempt] = value
+            return value
+
+        @task()
+        async def ok(n: int) -> Any:
+            return await said(n)
+
+        @task()
+        async def slow(n: int) -> Any:
+            await asyncio.sleep(1 + n % 13)
+            return await said([n])
+
+        @task(retries=3)
+        async def flaky(n: int) -> Any:
+            if current_job().attempt % 2:
+                raise ValueError(f"not yet: {n}")
+            return await said({"n": n})
+
+        @task(retries=1, retry_delay=1)
+        async def boom(n: int) -> None:
+            raise RuntimeError(f"never: {n}")
+
+        @task()
+        async def never(n: int) -> None:
+            raise NoRetry(f"not again: {n}")
+
+        @task(retries=4)
+        async def again(n: int) -> Any:
+            if current_job().attempt < 2:
+                raise Retry(delay=2.5)
+            return await said(n)
+
+        @task(timeout=30, retries=1)
+        async def hang(n: int) -> None:
+            await asyncio.sleep(1e9)
+
+        @task(retries=3)
+        async def parent(n: int) -> Any:
+            return await said({"child": await ok(n)})
+
+        @task(concurrency=ledger.limit)
+        async def limited(n: int) -> Any:
+            await asyncio.sleep(1.5)
+            return await said(n)
+
+        @task(timeout=5, retries=0)
+        async def stubborn(n: int) -> Any:
+            for _ in range(2):
+                try:
+                    await asyncio.sleep(20)
+                except asyncio.CancelledError:
+                    await asyncio.sleep(1)
+            return await said(n)
+
+        @task(unique=["n"])
+        async def telling(n: int) -> Any:
+            job = current_job()
+            for part in range(4):
+                job.log(f"part {part}")
+                job.progress(part / 4)
+                await asyncio.sleep(0.3)
+            return await said(n)
+
+        @task(**CHAINS["first"])
+        async def first(n: int) -> Any:
+            return await said({"n": n})
+
+        @task(**CHAINS["second"])
+        async def second(n: int) -> Any:
+            return await said(n)
+
+        @task()
+        async def third(n: int) -> Any:
+            return await said(n)
+
+        @task(**CHAINS["needing"])
+        async def needing(n: int) -> Any:
+            return await said(n)
+
+        @task(**CHAINS["tools"])
+        async def tools() -> Any:
+            return await said("tools")
+
+        @task()
+        async def ground() -> Any:
+            await asyncio.sleep(0.2)
+            return await said("ground")
+
+        @task(**CHAINS["sharing"])
+        async def sharing(n: int) -> Any:
+            return await said(n)
+
+        @task(unique=True)
+        async def shared() -> Any:
+            await asyncio.sleep(3)
+            return await said("shared")
+
+        @task(**CHAINS["doomed"])
+        async def doomed(n: int) -> Any:
+            return await said(n)
+
+        @task(retries=0)
+        async def spoilt() -> None:
+            raise ValueError("spoilt")
+
+        @task(retries=1, retry_delay=1, **CHAINS["noticed"])
+        async def noticed(n: int) -> None:
+            raise ValueError(f"noticed: {n}")
+
+        @task()
+        async def notice(failure: dict[str, Any]) -> Any:
+            return await said(failure["task"])
+
+        @task()
+        async def fatal(n: int) -> Any:
+            job = current_job()
+            if n % 2 and job.attempt > 1:
+                return await said(n)
+            ledger.crashes.took_its_worker(job)
+            self._kill(node)
+            await node.gate()
+
+        @task(retry_policy="never")
+        async def once(n: int) -> Any:
+            await asyncio.sleep(5)
+            return await said(n)
+
+        @task(retries=1, retry_delay=1)
+        async def sawing(n: int) -> Any:
+            await asyncio.sleep(1)
+            return await said(n)
+
+        @task(retries=1, retry_delay=1)
+        async def milling(n: int) -> Any:
+            await asyncio.sleep(1)
+            return await said(n)
+
+        @task(retries=1, retry_delay=1)
+        async def drilling(n: int) -> Any:
+            await asyncio.sleep(1)
+            return await said(n)
+
+        @task(schedule="*/7 * * * * *", seconds=True, misfire="all", jitter=2)
+        async def ticking() -> Any:
+            return await said("tick")
+
+        @task(schedule="*/5 * * * * *", seconds=True, overlap="queue_one")
+        async def slowly_ticking() -> Any:
+            await asyncio.sleep(8)
+            return await said("tock")
