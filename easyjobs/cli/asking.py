@@ -30,8 +30,8 @@ def manager_options(function: F) -> F:
             "--url",
             default="http://127.0.0.1:8220",
             show_default=True,
-            envvar="EASYJOBS_URL",
-            help="The manager: http[s]://host[:port][/prefix] (else EASYJOBS_URL).",
+            envvar=["EASYJOBS_URL", "EASYJOBS_MANAGER_URL"],
+            help="The manager: http[s]://host[:port][/prefix] (else EASYJOBS_URL, else EASYJOBS_MANAGER_URL).",
         ),
     ):
         function = option(function)

@@ -19,6 +19,8 @@ from easyjobs.wire.answers import refusal
 PATIENCE = 30.0
 """Seconds that one answer may take."""
 
+WHERE = "EASYJOBS_URL or --url says where it is"
+
 
 class _Problem(msgspec.Struct):
     title: str
@@ -100,8 +102,7 @@ class Api:
             yield
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ConnectionLost(
-                f"no manager answers at {self._url}: {error or type(error).__name__}; "
-                "EASYJOBS_URL or --url says where it is"
+                f"no manager answers at {self._url}: {error or type(error).__name__}; {WHERE}"
             ) from None
 
     def _ask(self, method: str, path: tuple[str, ...], query: dict[str, Any], body: object = None) -> Any:
@@ -137,4 +138,4 @@ class Api:
         return refusal(Refusal([], problem.status, problem.title, problem.detail, errors))
 
     def _no_manager(self, status: int) -> ConnectionLost:
-        return ConnectionLost(f"what answers at {self._url} ({status}) is no manager, or its prefix differs")
+        return ConnectionLost(f"what answers at {self._url} ({status}) is no manager, or its prefix differs; {WHERE}")

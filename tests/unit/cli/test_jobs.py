@@ -95,7 +95,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("EASYJOBS_URL", "EASYJOBS_MANAGER_SECRET", "EASYJOBS_SECRET_FILE"):
+    for name in ("EASYJOBS_URL", "EASYJOBS_MANAGER_URL", "EASYJOBS_MANAGER_SECRET", "EASYJOBS_SECRET_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("EASYJOBS_SECRET", SECRET)
 
@@ -272,6 +272,16 @@ def test_what_is_no_time_is_told_with_one(server: Server) -> None:
     assert result.exit_code == 2
     assert "'soon' is no time; write 2026-01-31, " in result.stderr
     assert server.asked == []
+
+
+def test_where_workers_find_the_manager_a_command_does_too(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASYJOBS_MANAGER_URL", server.url.replace("http", "ws"))
+    server.answers["GET /api/jobs"] = 200, {"items": [], "next": None}
+    assert CliRunner().invoke(commands, ["jobs", "list"]).exit_code == 0
+    server.answers["GET /elsewhere/api/jobs"] = 404, b"Not Found"
+    monkeypatch.setenv("EASYJOBS_URL", f"{server.url}/elsewhere")
+    failed(CliRunner().invoke(commands, ["jobs", "list"]), "(404) is no manager", "EASYJOBS_URL or --url")
+    assert [path for path, _ in server.asked] == ["GET /api/jobs", "GET /elsewhere/api/jobs"]
 
 
 def test_an_unknown_job(server: Server) -> None:
