@@ -15,7 +15,7 @@ from easyjobs.core.events import Completed, Event, Failed, HandedBack, NeverStar
 from easyjobs.core.job import Job
 from easyjobs.errors import BadRequest, ProtocolError, RegistrationError
 from easyjobs.hub.arguments import parse
-from easyjobs.hub.children import Children
+from easyjobs.hub.children import Asking, Children
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.connections import Connection
 from easyjobs.hub.entries import Chore, Judgement, Word
@@ -96,7 +96,7 @@ class Desk:
         self._counters = counters
         self._telling = telling
         self._vouching = Vouching(store, committer, settings)
-        self.children = Children(store, roster)
+        self.children = Children(store, roster, requests, nursery)
         self.connections: dict[Connection, None] = {}  # a dict for its order
         self.rescue: Callable[[], None] = lambda: None  # a session's time may have become shorter
         self._acts: dict[type, Callable[[Connection, Any], None]] = {
@@ -121,6 +121,9 @@ class Desk:
         """Act on one message. Raises ProtocolError to close the connection."""
         if connection.attempt is not None:
             self.children.check(connection.attempt, message)
+            if isinstance(message, Asking):
+                self.children.ask(connection, connection.attempt, message)
+                return
         self._acts[type(message)](connection, message)
 
     def left(self, connection: Connection) -> None:

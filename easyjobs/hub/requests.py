@@ -16,7 +16,7 @@ from easyjobs.hub.committer import Committer
 from easyjobs.hub.connections import Connection
 from easyjobs.hub.entries import Arrival, Word
 from easyjobs.hub.submission import Admission
-from easyjobs.protocol.messages import Accepted, Refusal, Submit
+from easyjobs.protocol.messages import Accepted, Held, Refusal, Submit
 from easyjobs.stores.base import Store
 
 
@@ -33,6 +33,8 @@ class Requests:
         self._nursery = nursery
         self.learn: Callable[[], Awaitable[None]] | None = None
         """Where there are other managers: takes in the tasks that were registered there."""
+        self.joined: Callable[[Held, Iterable[str]], None] = lambda attempt, ids: None
+        """Is told which jobs of others stand in for those that the child process of an attempt wanted to make."""
 
     def submit(self, connection: Connection, message: Submit) -> None:
         """Judge each job; store what passes; answer after the commit."""
@@ -48,7 +50,7 @@ class Requests:
         try:
             await learn()
         except StoreError as error:
-            self._refuse(connection, [job.id for job in message.jobs], Unavailable(f"The store failed: {error}"))
+            self.refuse(connection, [job.id for job in message.jobs], Unavailable(f"The store failed: {error}"))
         else:
             self._submit(connection, message)
 
@@ -62,9 +64,9 @@ class Requests:
             except Refused as why:
                 if message.together:
                     self.forget(connection, waits)
-                    self._refuse(connection, [s.id for s in message.jobs], why)
+                    self.refuse(connection, [s.id for s in message.jobs], why)
                     return
-                self._refuse(connection, [submission.id], why)
+                self.refuse(connection, [submission.id], why)
                 continue
             jobs.append(job)
             if submission.wait:
@@ -84,8 +86,10 @@ class Requests:
         instead = [(id, job.id) for id, job in arrival.instead.items()]
         if taken or instead:
             connection.send(Accepted(taken, instead), 40 * len(taken) + 80 * len(instead))
+        if instead and connection.attempt is not None:
+            self.joined(connection.attempt, (other for _, other in instead))
         for id, why in arrival.refused.items():
-            self._refuse(connection, [id], why)
+            self.refuse(connection, [id], why)
         if connection.closed():
             return  # its waits are forgotten already
         for id in waits.intersection(arrival.refused):
@@ -110,13 +114,13 @@ class Requests:
             rows = await self._store.jobs(ids)
         except StoreError as error:
             self.forget(connection, ids)
-            self._refuse(connection, ids, Unavailable(f"The store failed: {error}"))
+            self.refuse(connection, ids, Unavailable(f"The store failed: {error}"))
             return
         for id in ids:
             row = rows.get(id)
             if row is None:
                 self._forget(connection, id)
-                self._refuse(connection, [id], NotFound(f"No job {id[:64]!r}."))
+                self.refuse(connection, [id], unknown(id))
             elif row.state in FINAL and id in connection.awaited:
                 self._announcer.forget(id, connection.ended)
                 connection.ended(row)
@@ -135,7 +139,13 @@ class Requests:
         for id in ids:
             self._committer.add(Word(id, CancelRequested(connection.by)))
 
-    def _refuse(self, connection: Connection, ids: list[str], why: Refused) -> None:
+    def refuse(self, connection: Connection, ids: list[str], why: Refused) -> None:
+        """Tell the connection why these were not made, or are not awaited."""
         errors = msgspec.Raw(msgspec.json.encode(why.errors))
         weight = 200 + 40 * len(ids) + len(why.detail) + memoryview(errors).nbytes
         connection.send(Refusal(ids, why.status, why.title, why.detail, errors), weight)
+
+
+def unknown(id: str) -> NotFound:
+    """What is said of a job that is not there, or not there for who asks."""
+    return NotFound(f"No job {id[:64]!r}.")

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from house import House, Peer, raw, spec, story
 
+from easyjobs.core.task import TaskSpec
 from easyjobs.errors import Unavailable
 from easyjobs.protocol.messages import (
     Accepted,
@@ -14,6 +15,7 @@ from easyjobs.protocol.messages import (
     Assignment,
     Await,
     Cancel,
+    CancelJobs,
     Finished,
     FromPeer,
     Held,
@@ -22,6 +24,7 @@ from easyjobs.protocol.messages import (
     Logged,
     Outcome,
     Progress,
+    Refusal,
     Result,
     Submission,
     Submit,
@@ -48,9 +51,10 @@ async def child(house: House, a: Assignment, *unacked: Outcome) -> Peer:
     return peer
 
 
-async def begun(house: House, **options: object) -> tuple[Peer, Assignment]:
+async def begun(house: House, *more: TaskSpec, slots: int = 1, **options: object) -> tuple[Peer, Assignment]:
+    """A worker that has begun a job."""
     await house.open()
-    worker = await house.worker(spec(**options))
+    worker = await house.worker(spec(**options), *more, slots=slots)
     worker.keep_beating()
     await house.submit()
     return worker, await worker.begin()
@@ -193,6 +197,93 @@ async def test_when_the_attempt_is_over_its_child_makes_no_jobs(house: House) ->
     await worker.hear(Ack)
     peer.say(Submit([Submission("019a0000-0000-7000-8000-0000000000aa", "q", "add")]))
     assert await peer.until_closed() == 4401
+
+
+MADE = "019a0000-0000-7000-8000-0000000000aa"
+
+
+@story
+async def test_to_a_child_the_jobs_of_others_do_not_exist(house: House) -> None:
+    worker, a = await begun(house, slots=2)
+    ended, waiting = await house.submit(), await house.submit()
+    peer = await child(house, a)
+    worker.finish(await worker.begin(), "nobody else's business")
+    await house.settle()
+    assert (await house.row(ended.id)).state == "completed"
+
+    peer.say(Await([waiting.id, ended.id, a.job]))
+    refused = {(await peer.hear(Refusal)).ids[0] for _ in range(3)}
+    assert refused == {waiting.id, ended.id, a.job}
+    peer.say(CancelJobs([waiting.id, a.job]))
+    await house.settle()
+    assert worker.heard_of(Cancel) == []
+    worker.finish(await worker.begin(), 1)
+    await house.settle()
+    assert (await house.row(waiting.id)).state == "completed"
+    assert peer.heard_of(Result) == []
+
+
+@story
+async def test_what_a_child_has_made_is_its_own_whichever_attempt_made_it(house: House) -> None:
+    worker, a = await begun(house, retries=1, retry_delay=0.0)
+    first = await child(house, a)
+    first.say(Submit([Submission(MADE, "q", "add", priority=-1)]))  # by a thread, say, that knows no job
+    assert (await first.hear(Accepted)).ids == [MADE]
+    assert (await house.row(MADE)).parent == a.job
+    worker.fail(a)
+    again = await worker.begin()
+    assert again.job == a.job
+    second = await child(house, again)
+    second.say(Await([MADE]))
+    second.say(CancelJobs([MADE]))
+    assert (await second.hear(Result)).jobs[0].state == "cancelled"
+
+
+@story
+async def test_a_child_awaits_a_job_that_it_joined_over_another_connection_too(house: House) -> None:
+    worker, a = await begun(house, spec("alone", unique=()), slots=2)
+    other = await house.submit(task="alone")
+    peer = await child(house, a)
+    peer.say(Submit([Submission(MADE, "q", "alone", wait=True)]))
+    assert (await peer.hear(Accepted)).instead == [(MADE, other.id)]
+    peer.drop()
+    back = await child(house, a)
+    back.say(Await([other.id]))
+    worker.finish(await worker.begin(), 3)
+    assert (await back.hear(Result)).jobs[0].result == raw(3)
+
+
+@pytest.mark.parametrize("message", [Await([MADE]), CancelJobs([MADE])], ids=lambda message: type(message).__name__)
+def test_a_child_whose_attempt_is_over_learns_and_cancels_nothing(message: FromPeer) -> None:
+    @story
+    async def told(house: House) -> None:
+        worker, a = await begun(house)
+        peer = await child(house, a)
+        worker.finish(a)
+        await worker.hear(Ack)
+        peer.say(message)
+        assert await peer.until_closed() == 4401
+
+    told()
+
+
+@story
+async def test_a_child_is_told_when_the_store_fails(house: House) -> None:
+    _, a = await begun(house)
+    peer = await child(house, a)
+    house.store.down = True
+    peer.say(Await([MADE]))
+    assert (await peer.hear(Refusal)).status == 503
+
+
+@story
+async def test_a_child_whose_job_this_manager_does_not_have_in_memory_makes_jobs_all_the_same(house: House) -> None:
+    _, a = await begun(house)
+    peer = await child(house, a)
+    row = house.hub.roster.running.pop(a.job)  # its worker is connected to another manager
+    peer.say(Submit([Submission(MADE, "q", "add")]))
+    assert (await peer.hear(Accepted)).ids == [MADE]
+    house.hub.roster.running[a.job] = row
 
 
 @story
