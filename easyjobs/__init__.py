@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from easyjobs.manager import EasyJobsManager
     from easyjobs.tasks.context import JobContext, current_job
     from easyjobs.tasks.decorator import task
+    from easyjobs.tasks.dependencies import Dependency, same
     from easyjobs.tasks.handle import Call, JobHandle
     from easyjobs.workers.worker import EasyJobsWorker
 
@@ -25,6 +26,8 @@ _HOMES = {
     "EasyJobsClient": "easyjobs.client",
     "SyncEasyJobsClient": "easyjobs.client",
     "task": "easyjobs.tasks.decorator",
+    "Dependency": "easyjobs.tasks.dependencies",
+    "same": "easyjobs.tasks.dependencies",
     "current_job": "easyjobs.tasks.context",
     "JobContext": "easyjobs.tasks.context",
     "JobHandle": "easyjobs.tasks.handle",
@@ -44,6 +47,8 @@ __all__ = [
     "EasyJobsClient",
     "SyncEasyJobsClient",
     "task",
+    "Dependency",
+    "same",
     "current_job",
     "JobContext",
     "JobHandle",

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Raw
 
+from easyjobs.core.groups import shown_progress
 from easyjobs.core.job import Attempt, AttemptEnd, Job, LogLine
 from easyjobs.core.states import State
 from easyjobs.hub.queries import QueueView, Stats, TaskView, WorkerState, WorkerView
@@ -241,7 +242,7 @@ def job_out(job: Job) -> JobOut:
         job.parent,
         job.run,
         job.key,
-        raw(job.progress),
+        raw(shown_progress(job)),
         job.schedule,
         maybe_time(job.tick),
     )

@@ -43,7 +43,9 @@ def members(
 
 
 def _values(signature: Signature, name: str) -> list[Any]:
-    return [value for value in signature.choices(name) or () if value != ALL]
+    default = next((p.default for p in signature.parameters if p.name == name), None)
+    # a default of None makes None a value; it was not listed by the author
+    return [v for v in signature.choices(name) or () if v != ALL and (v is not None or default is not None)]
 
 
 class Progress(msgspec.Struct, omit_defaults=True):

@@ -23,7 +23,7 @@ Kind = Literal["positional", "either", "keyword", "args", "kwargs"]
 
 class Parameter(msgspec.Struct, frozen=True, omit_defaults=True):
     """One parameter. `schema` is its JSON Schema ({} allows anything); `default` is for people and the docs, and is
-    left out where JSON cannot say it.
+    left out where JSON cannot say it; `description` is for them too.
     """
 
     name: str
@@ -31,6 +31,11 @@ class Parameter(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: Kind = "either"
     required: bool = True
     default: Any = msgspec.UNSET
+    description: str = ""
+
+    def described(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """`schema` with what people are told of the parameter."""
+        return {**schema, "description": self.description} if self.description else schema
 
 
 class _Plan(msgspec.Struct, frozen=True):
@@ -73,10 +78,10 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
             if p.kind == "kwargs":
                 more = p.schema or True
             elif p.kind == "args":
-                properties[p.name] = {"type": "array", "items": p.schema or True}
+                properties[p.name] = p.described({"type": "array", "items": p.schema or True})
             else:
                 shown = not p.required and p.default is not msgspec.UNSET
-                properties[p.name] = {**p.schema, "default": p.default} if shown else p.schema
+                properties[p.name] = p.described({**p.schema, "default": p.default} if shown else p.schema)
                 if p.required:
                     required.append(p.name)
         schema: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": more}

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from easyjobs.core.groups import shown_progress
 from easyjobs.core.job import Job, LogLine
 from easyjobs.errors import TooMany, Unavailable
 from easyjobs.hub.announcer import Announcer
@@ -154,8 +155,9 @@ class Following:
                         return
                 if job is None:
                     return
-                if job.progress is not None and job.progress != shown:
-                    shown = job.progress
+                progress = shown_progress(job)
+                if progress is not None and progress != shown:
+                    shown = progress
                     yield ProgressNote(shown)
                 if job.final:
                     yield job

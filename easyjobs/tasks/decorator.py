@@ -16,6 +16,7 @@ from easyjobs.core.task import DefaultArgs, Options, TaskSpec, is_name
 from easyjobs.errors import ConfigurationError, RegistrationError
 from easyjobs.tasks.children import child_kind
 from easyjobs.tasks.conversion import Converter, converter_of, misfits
+from easyjobs.tasks.dependencies import type_key_of
 from easyjobs.tasks.handle import Call, Caller, JobHandle
 from easyjobs.tasks.introspection import signature_of
 from easyjobs.tasks.options import CallOptions, TaskOptions, call_options, task_options
@@ -32,7 +33,8 @@ _DOC_LIMIT = 8192
 class Task(Generic[P, R]):
     """A function that was declared with `@task`: calling it runs it here. A worker takes it by `include(module)`.
 
-    `function` is the function itself; `name`, `queue` (None: the worker's) and `options` are as they were given.
+    `function` is the function itself; `name`, `queue` (None: the worker's) and `options` are as they were given;
+    `type_key` is the queue, or else the last name of the function's module.
     """
 
     def __init__(self, function: Callable[P, R], name: str | None, queue: str | None, options: TaskOptions) -> None:
@@ -40,12 +42,17 @@ class Task(Generic[P, R]):
         self.queue = queue
         self.options = options
         where = place_of(self.function, self.name)
-        _check_unique(task_options(options, where).unique, self.function, where)
+        _check_names(task_options(options, where), self.function, where)
         child_kind(self.function, options, where)
         recurrence(self.function, options, where)
         if queue is not None and not is_name(queue):
             raise RegistrationError(f"{where}: {_name_rule('queue', queue)}")
         functools.update_wrapper(self, self.function, updated=())
+
+    @property
+    def type_key(self) -> str:
+        """The queue that it is in where each module's tasks are in one of their own."""
+        return self.queue or type_key_of(self.function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here, now."""
@@ -76,8 +83,10 @@ class BoundTask(Generic[P, R]):
         self.child = child_kind(function, options, where)
         self._rule, self.default_args = recurrence(function, options, where)
         self.no_retry_on = self._options.no_retry_on
-        _check_unique(self._options.unique, function, where)
+        _check_names(self._options, function, where)
         functools.update_wrapper(self, function, updated=())
+        if self._options.write_all:
+            self._signature()  # refused here, if it lists no values
 
     @property
     def declared(self) -> Options:
@@ -103,11 +112,16 @@ class BoundTask(Generic[P, R]):
     def _warn_of_misfits(self, default: DefaultArgs) -> None:
         where = place_of(self.function, self.name)
         for error in misfits(self.function, msgspec.json.decode(default.args), msgspec.json.decode(default.kwargs)):
+            if self._options.write_all and error["loc"][1] in self._options.write_all:
+                continue  # "ALL" is no value of the function's own, and is judged with the signature
             place = ".".join(map(str, error["loc"]))
             log.warning("%s: default_args %s: %s; passed as it is written", where, place, error["message"])
 
     def _signature(self) -> Signature:
-        signature = signature_of(self.function)
+        try:
+            signature = signature_of(self.function, self._options.write_all)
+        except RegistrationError as error:
+            raise RegistrationError(f"{place_of(self.function, self.name)}: {error}") from None
         # a script's function stands elsewhere: the one declared for it says its parameters, or nothing
         return ANYTHING if self.child == "script" and not signature.parameters else signature
 
@@ -224,24 +238,34 @@ class _DeclarePlain(Protocol):
 @overload
 def task(function: Callable[P, R], /) -> Task[P, R]: ...
 @overload
-def task(*, name: str | None = None, queue: str | None = None, **options: Unpack[TaskOptions]) -> _DeclarePlain: ...
+def task(
+    *,
+    name: str | None = None,
+    queue: str | None = None,
+    type_key: str | None = None,
+    **options: Unpack[TaskOptions],
+) -> _DeclarePlain: ...
 def task(
     function: Callable[..., Any] | None = None,
     /,
     *,
     name: str | None = None,
     queue: str | None = None,
+    type_key: str | None = None,
     **options: Unpack[TaskOptions],
 ) -> Any:
     """Declare a function as a task, with or without options: `@task`, `@task(retries=3)`.
 
     It stays a function: calling it runs it. A worker that includes its module makes jobs of its calls over there.
+    `queue` and `type_key` are two names for the same: where its jobs wait, if that is not the worker's to say.
 
     :raises RegistrationError: it cannot be declared as written.
     """
+    if queue is not None and type_key is not None:
+        raise RegistrationError("give either queue or type_key: they say the same")
 
     def declare(function: Callable[P, R]) -> Task[P, R]:
-        return Task(function, name, queue, options)
+        return Task(function, name, type_key if queue is None else queue, options)
 
     return declare if function is None else declare(function)
 
@@ -304,16 +328,18 @@ def _has_own_doc(function: Callable[..., Any]) -> bool:
     return not isinstance(function, functools.partial)  # which has the doc of `partial`
 
 
-def _check_unique(unique: bool | tuple[str, ...], function: Callable[..., Any], where: str) -> None:
-    if isinstance(unique, bool):
-        return
+def _check_names(options: Options, function: Callable[..., Any], where: str) -> None:
+    unique = () if isinstance(options.unique, bool) else options.unique
+    named = [("unique", name) for name in unique] + [("write_all", name) for name in options.write_all]
     try:
-        names = list(inspect.signature(function).parameters)
+        names = list(inspect.signature(function).parameters) if named else []
     except (ValueError, TypeError):
         return
-    for name in unique:
+    for option, name in named:
         if name not in names:
-            raise RegistrationError(f"{where}: unique names {name!r}; its parameters are: {', '.join(names) or 'none'}")
+            raise RegistrationError(
+                f"{where}: {option} names {name!r}; its parameters are: {', '.join(names) or 'none'}"
+            )
 
 
 def _name_rule(what: str, name: Any) -> str:

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
 
-from easyjobs.core.signature import ANYTHING, Parameter, Signature
-from easyjobs.errors import ResultRefused
+from easyjobs.core.signature import ALL, ANYTHING, Parameter, Signature
+from easyjobs.errors import RegistrationError, ResultRefused
 from easyjobs.tasks.encoding import encode_result
 from easyjobs.tasks.hints import ABSENT, KINDS, REF, Declared, Shape, parameters, read
 
 log = logging.getLogger("easyjobs")
 
+_LONGEST = 1000
+_FIELD = re.compile(
+    r"^[ \t]*:param(?:[ \t]+[^:\n]*?)?[ \t]+\*{0,2}(\w+)[ \t]*:(.*(?:\n(?![ \t]*(?::|$)).*)*)", re.MULTILINE
+)
 
-def signature_of(function: Callable[..., Any]) -> Signature:
-    """The parameters of `function` with the JSON Schema of each, from its annotations.
+
+def signature_of(function: Callable[..., Any], write_all: Collection[str] = ()) -> Signature:
+    """The parameters of `function` with the JSON Schema of each, from its annotations, and what its docstring says of
+    them (`:param x: …`). Those of `write_all` take "ALL" besides their own values.
 
     Types that JSON or msgspec know, Enum, dataclass, TypedDict, NamedTuple, Struct, attrs and pydantic models have
     their schema; a list as an annotation, `b: [1, 2, 3]`, means one of these values; no annotation, `Any` and any
     other class take anything. A default of None makes None a value. As everywhere in JSON Schema, `int` takes 1 and
     1.0 (which arrives as it was sent), but not 1.5, "1" or true; `float` takes integers.
+
+    :raises RegistrationError: a parameter of `write_all` does not list its values.
     """
     found = read(function)
     if found is None:
@@ -31,8 +40,27 @@ def signature_of(function: Callable[..., Any]) -> Signature:
     declared, returned = found
     schemas, defs = _schemas([*(p.shape for p in declared), returned])
     *of_parameters, of_result = schemas
-    described = [_parameter(p, schema) for p, schema in zip(declared, of_parameters, strict=True)]
+    for i, parameter in enumerate(declared):
+        if parameter.name in write_all:
+            of_parameters[i] = {"enum": [*_choices(parameter.name, of_parameters[i], defs), ALL]}
+    told = descriptions(inspect.getdoc(function) or "")
+    described = [_parameter(p, schema, told.get(p.name, "")) for p, schema in zip(declared, of_parameters, strict=True)]
     return Signature(tuple(described), _reachable(of_parameters, defs), _alone(of_result, defs))
+
+
+def _choices(name: str, schema: dict[str, Any], defs: dict[str, Any]) -> list[Any]:
+    found = Signature((Parameter(name, schema),), defs).choices(name)
+    if not found or ALL in found:
+        raise RegistrationError(
+            f"write_all names {name!r}, which must be annotated with a list of its values, a Literal or an Enum"
+            + (f", without {ALL!r} among them" if found else "")
+        )
+    return found
+
+
+def descriptions(doc: str) -> dict[str, str]:
+    """What a docstring says of parameters, by name: its `:param x: …` or `:param int x: …` fields, on one line each."""
+    return {match[1]: " ".join(match[2].split()) for match in _FIELD.finditer(doc)}
 
 
 def names_of(function: Callable[..., Any]) -> Signature:
@@ -43,7 +71,7 @@ def names_of(function: Callable[..., Any]) -> Signature:
     return Signature(tuple(Parameter(p.name, kind=KINDS[p.kind], required=p.default is ABSENT) for p in found))
 
 
-def _parameter(declared: Declared, schema: dict[str, Any]) -> Parameter:
+def _parameter(declared: Declared, schema: dict[str, Any], description: str) -> Parameter:
     required = declared.default is ABSENT
     default: Any = msgspec.UNSET
     if not required:
@@ -51,7 +79,7 @@ def _parameter(declared: Declared, schema: dict[str, Any]) -> Parameter:
             default = msgspec.json.decode(encode_result(declared.default))
         except ResultRefused:
             default = msgspec.UNSET
-    return Parameter(declared.name, schema, declared.kind, required, default)
+    return Parameter(declared.name, schema, declared.kind, required, default, description[:_LONGEST])
 
 
 class _Models:

@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
 from easyjobs.core import chain
-from easyjobs.core.task import Options
+from easyjobs.core.task import Need, Options
 from easyjobs.errors import RegistrationError, Unprocessable
 from easyjobs.tasks import schedules
+from easyjobs.tasks.dependencies import Dependency
 from easyjobs.tasks.schedules import RuleOptions
 
 Duration = float | timedelta
@@ -31,12 +32,15 @@ class ScheduledOptions(RuleOptions, total=False):
     `retries`: runs after the first; without it `retry_policy` decides: `retry_once` (default), `retry_always` (also
     `always`), `never`. `retry_delay`: seconds before each, times `backoff` from one to the next. `no_retry_on`:
     exception classes, or their names, that fail at once. `timeout`: of one attempt. `start_deadline`: from submission.
-    `priority`: higher first. `concurrency`: jobs at once over all workers. `unique`: True, or the names of parameters;
+    `priority`: higher first. `concurrency`: jobs at once over all workers. `process_units`: what a job takes of its
+    machine while it runs (1). `unique`: True, or the names of parameters;
     one job at a time with those arguments. `run_before`: tasks that run first, side by side; `run_after`: tasks that
     get the result; `on_failure`: a task that gets the failure. Each by its name, "queue:name" where it is of another
     queue; it may be declared later, or by another worker. `process`: run the function in a fresh child process;
     `subprocess`: run `<WORKER_TASK_DIR>/<name>.py` in its place. `max_memory`: of that child with all that it starts,
-    in bytes or as "512MB".
+    in bytes or as "512MB". `dependencies`: jobs of other tasks that must have completed not long ago,
+    `Dependency(foo, 2)` or a list. `write_all`: names of parameters with a list of values, for which "ALL" makes a job
+    for each of them. `process_limit`: the same as `concurrency`.
     """
 
     retries: int | None
@@ -48,6 +52,7 @@ class ScheduledOptions(RuleOptions, total=False):
     start_deadline: Duration | None
     priority: int
     concurrency: int | None
+    process_units: int
     unique: bool | str | list[str] | tuple[str, ...]
     run_before: str | Sequence[str] | None
     run_after: str | Sequence[str] | None
@@ -55,6 +60,9 @@ class ScheduledOptions(RuleOptions, total=False):
     process: bool
     subprocess: bool
     max_memory: int | str | None
+    dependencies: Dependency | Sequence[Dependency] | None
+    write_all: str | Sequence[str]
+    process_limit: int | None
 
 
 class TaskOptions(ScheduledOptions, total=False):
@@ -99,8 +107,12 @@ def task_options(given: Mapping[str, Any], where: str) -> Options:
         judge = _TASK.get(name)
         if judge is None:
             raise RegistrationError(f"{where}: {_unknown(name, (*_TASK, *_ELSEWHERE))}")
+        field = _FIELDS.get(name, name)
+        if field in found:
+            twins = " and ".join(sorted(other for other in given if _FIELDS.get(other, other) == field))
+            raise RegistrationError(f"{where}: {twins} say the same; give one of them")
         try:
-            found[name] = judge(value)
+            found[field] = judge(value)
         except _Wrong as wrong:
             raise RegistrationError(f"{where}: {name} must be {wrong}, not {value!r}") from None
     return Options(**found)
@@ -230,6 +242,20 @@ def _tasks(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_named(name) for name in names))
 
 
+def _needs(value: Any) -> tuple[Need, ...]:
+    needs = [value] if isinstance(value, (Dependency, Need)) else [] if value is None else value
+    if not isinstance(needs, (list, tuple)) or not all(isinstance(need, (Dependency, Need)) for need in needs):
+        raise _Wrong("a Dependency, or a list of them")
+    return tuple(need if isinstance(need, Need) else need.need() for need in needs)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) and name for name in names):
+        raise _Wrong("names of the task's parameters")
+    return tuple(dict.fromkeys(names))
+
+
 def _task(value: Any) -> str | None:
     return None if value is None else _named(value)
 
@@ -273,12 +299,17 @@ _TASK: Mapping[str, Callable[[Any], Any]] = {
     "start_deadline": _positive,
     "priority": _priority,
     "concurrency": _whole(1, "1 or more"),
+    "process_units": _whole(1, "1 or more"),
     "unique": _parameters,
     "run_before": _tasks,
     "run_after": _tasks,
     "on_failure": _task,
     "max_memory": _memory,
+    "dependencies": _needs,
+    "write_all": _names,
+    "process_limit": _whole(1, "1 or more"),
 }
+_FIELDS: Mapping[str, str] = {"dependencies": "needs", "process_limit": "concurrency"}
 _CALL: Mapping[str, Callable[[Any], Any]] = {
     "delay": _not_negative,
     "run_at": _moment,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
-from easyjobs.core import chain
+from easyjobs.core import chain, freshness
 from easyjobs.core.task import Options, TaskSpec
 from easyjobs.errors import RegistrationError
 from easyjobs.tasks.decorator import BoundTask, Task, bind, place_of
+from easyjobs.tasks.dependencies import Dependency
 from easyjobs.tasks.handle import Caller
+from easyjobs.tasks.options import TaskOptions
 
 
 class Registry:
@@ -38,6 +40,7 @@ class Registry:
 
         try:
             chain.check(name, options_of)
+            freshness.check(name, options_of)
         except RegistrationError as error:
             raise RegistrationError(f"{place_of(task.function, task.name)}: {error}") from None
         self._tasks[name] = task
@@ -54,18 +57,26 @@ class Registry:
         """All that the manager is told of the tasks, in the order of their declaration."""
         return [task.spec for task in self._tasks.values()]
 
-    def include(self, module: ModuleType, *, caller: Caller | None, queue: str) -> list[BoundTask[Any, Any]]:
+    def include(self, module: ModuleType, *, caller: Caller | None, queue: str | None) -> list[BoundTask[Any, Any]]:
         """Bind the plain `@task` functions of a module (those it declared; not those it imported) to `queue`, or to
-        the queue that they name themselves; what was bound. May be called again.
+        the queue that they name themselves; None: each to its type key. What was bound. May be called again.
 
         :raises RegistrationError: as `add`; those before it stay.
         """
         bound: list[BoundTask[Any, Any]] = []
         for task in vars(module).values():
             if isinstance(task, Task) and getattr(task.function, "__module__", None) == module.__name__:
-                bound.append(bind(task, caller=caller, queue=task.queue or queue))
+                bound.append(_bound(task, caller, queue))
                 self.add(bound[-1])
         return bound
+
+
+def _bound(task: Task[Any, Any], caller: Caller | None, queue: str | None) -> BoundTask[Any, Any]:
+    if queue is not None:
+        return bind(task, caller=caller, queue=task.queue or queue)
+    given = task.options.get("dependencies") or []
+    needs = [one.need(by_type_key=True) for one in ([given] if isinstance(given, Dependency) else given)]
+    return bind(task, caller=caller, queue=task.type_key, **cast("TaskOptions", {"dependencies": needs}))
 
 
 def _identity(task: BoundTask[Any, Any]) -> tuple[str | None, str | None]:

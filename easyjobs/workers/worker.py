@@ -140,13 +140,16 @@ class EasyJobsWorker:
 
         return declare if function is None else declare(function)
 
-    def include(self, module: ModuleType) -> list[BoundTask[Any, Any]]:
+    def include(self, module: ModuleType, *, by_type_key: bool = False) -> list[BoundTask[Any, Any]]:
         """Run the plain `@task` functions of a module here; what was bound. May be called again.
+
+        Those that name no queue are in this worker's; with `by_type_key` in one that is called like their module.
 
         :raises RegistrationError: as `task`.
         """
+        queues = [None] if by_type_key else self.settings.jobs_queue
         include = functools.partial(self._registry.include, module, caller=self)
-        bound = [task for queue in self.settings.jobs_queue for task in include(queue=queue)]
+        bound = [task for queue in queues for task in include(queue=queue)]
         self._declared([task.queue for task in bound])
         return bound
 
