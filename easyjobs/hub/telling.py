@@ -62,7 +62,7 @@ class Telling:
 
     def log(self, connection: Connection, message: Log) -> None:
         """Keep lines, and say so when they are stored."""
-        shelf = self._shelf(message) if message.lines else None
+        shelf = self._shelf(connection, message) if message.lines else None
         if shelf is None:
             return
         id, attempt = message.job, message.attempt
@@ -87,10 +87,18 @@ class Telling:
         # also when nothing of it is kept: what came before it must be stored first
         self._committer.add(Chore([AppendLogs(id, kept, voice, first, drop)], stored))
 
-    def _shelf(self, message: Log) -> Shelf | None:
-        """Where the lines of an attempt are counted; None when they are of no account."""
+    def _shelf(self, connection: Connection, message: Log) -> Shelf | None:
+        """Where the lines of an attempt are counted; None when they are of no account.
+
+        When an attempt has ended by its child's own word, the worker may still bring what that printed; the child has
+        nothing more to say.
+        """
         late = self._late.get(message.job)
-        if late is not None and late[0] == Held(message.job, message.attempt, message.token):
+        if (
+            late is not None
+            and connection.role != "child"
+            and late[0] == Held(message.job, message.attempt, message.token)
+        ):
             return late[1]
         if not self._holds(message):
             return None
