@@ -23,6 +23,8 @@ from easyjobs.tasks.registry import Registry
 from easyjobs.workers.run import Run
 
 SHUTTING_DOWN = "the worker is shutting down"
+ALONE = "the worker runs a job alone"
+BUSY = "the job is to run alone, and the worker did not become free for it in time"
 REVIEW = 5.0
 """Seconds between two looks at threads that were abandoned."""
 
@@ -106,6 +108,9 @@ class Runner:
                 self._unstarted.append(run)
         if self._isolated:
             self._fill()  # where nothing runs, no end of a job would let the one begin that is to run alone
+            for run in [run for run in self._unstarted if not run._alone]:
+                self._drop(run)  # it may wait for hours here, and other workers may be free
+                self._hand_back(run._assignment, ALONE)
 
     def cancel(self, jobs: Iterable[Held]) -> None:
         """Stop these; each ends with an outcome. What has not begun never will."""
@@ -143,6 +148,14 @@ class Runner:
             run._alone = True
             self._isolated += 1
             self._offer()
+            if run._assignment.timeout is not None:
+                # by then and a little more the manager takes it to have run, and us to be silent about its end
+                self._loop.call_later(run._assignment.timeout, self._overdue, run)
+
+    def _overdue(self, run: Run) -> None:
+        if run._started is None and self._runs.get(run._assignment.job) is run:
+            self._drop(run)
+            self._hand_back(run._assignment, BUSY)
 
     def _mingle(self, run: Run) -> None:
         """`run` is not, or need not be, alone any more."""

@@ -33,7 +33,7 @@ def declare(worker: EasyJobsWorker) -> None:
             return list(RUNNING)
 
 
-def test_it_waits_for_the_others_and_the_others_for_it() -> None:
+def test_it_waits_for_the_others_and_what_came_with_it_waits_for_nobody() -> None:
     async def story(worker: EasyJobsWorker, manager: ScriptedManager) -> None:
         declare(worker)
         await worker.start()
@@ -41,10 +41,12 @@ def test_it_waits_for_the_others_and_the_others_for_it() -> None:
         await manager.assign(
             assignment("first", "slow", 2), assignment("alone", "slow", 2, isolate=True), assignment("last", "slow", 2)
         )
+        handed_back = await manager.outcome()
+        assert (handed_back.job, handed_back.end) == ("last", "returned")
         assert (await manager.pass_over(Credit)).slots == 0  # nothing new comes meanwhile
-        outcomes = [await manager.outcome() for _ in range(3)]
-        assert [outcome.job for outcome in outcomes] == ["first", "alone", "last"]
-        assert [result_of(outcome) for outcome in outcomes] == [[], [], []]
+        outcomes = [await manager.outcome() for _ in range(2)]
+        assert [outcome.job for outcome in outcomes] == ["first", "alone"]
+        assert [result_of(outcome) for outcome in outcomes] == [[], []]
 
     play(story)
 
@@ -69,7 +71,9 @@ def test_while_it_awaits_another_that_one_may_run() -> None:
         declare(worker)
         await worker.start()
         await manager.welcome()
-        await manager.assign(assignment("alone", "parks", isolate=True), assignment("other", "slow", 20))
+        await manager.assign(assignment("alone", "parks", isolate=True))
+        assert [(await manager.pass_over(Credit)).slots for _ in range(2)] == [0, 4]
+        await manager.assign(assignment("other", "slow", 20))
         outcome = await manager.outcome()
         assert (outcome.job, result_of(outcome)) == ("alone", ["other"])
         assert (await manager.outcome()).job == "other"
@@ -86,11 +90,12 @@ def test_one_that_is_taken_back_before_it_began_holds_nobody_up() -> None:
             assignment("first", "slow", 9),
             assignment("a", "slow", 1, isolate=True),
             assignment("b", "slow", 1, isolate=True),
-            assignment("last", "slow", 1),
         )
         await manager.say(Withdraw([Held("a", 1, "a-1")]), Cancel([Held("b", 1, "b-1")]))
-        stopped, last, first = [await manager.outcome() for _ in range(3)]
+        stopped = await manager.outcome()
         assert (stopped.job, stopped.end) == ("b", "stopped")
+        await manager.assign(assignment("last", "slow", 1))
+        last, first = [await manager.outcome() for _ in range(2)]
         assert (last.job, result_of(last)) == ("last", ["first"])
         assert first.job == "first"
 
@@ -106,5 +111,25 @@ def test_one_that_resumes_waits_until_the_lonely_one_has_ended() -> None:
         first, second = [await manager.outcome() for _ in range(2)]
         assert (first.job, result_of(first)) == ("alone", [])
         assert second.job == "parked"
+
+    play(story)
+
+
+def test_one_with_a_timeout_is_handed_back_before_it_seems_to_have_run_all_the_time_that_it_waited() -> None:
+    async def story(worker: EasyJobsWorker, manager: ScriptedManager) -> None:
+        declare(worker)
+        await worker.start()
+        await manager.welcome()
+        await manager.assign(
+            assignment("first", "slow", 9),
+            assignment("a", "slow", 1, isolate=True, timeout=5.0),
+            assignment("b", "slow", 1, isolate=True, timeout=20.0),
+        )
+        outcomes = [await manager.outcome() for _ in range(3)]
+        assert [(outcome.job, outcome.end) for outcome in outcomes] == [
+            ("a", "returned"),
+            ("first", "completed"),
+            ("b", "completed"),
+        ]
 
     play(story)
