@@ -54,7 +54,7 @@ class Crashes:
         One that awaits others has given its slot away: then it is nobody's company.
         """
         row = self.rows.get(job.id)
-        lonely = row is not None and row.crashes > 0 and row.attempt == job.attempt  # and not one that comes too late
+        lonely = row is not None and row.crashes > 0 and row.state == RUNNING and row.attempt == job.attempt
         here = self._playing.setdefault(node, {})
         if here and (lonely or any(here.values())):
             tasks = ", ".join(sorted(other.task for other in here))
