@@ -132,3 +132,59 @@ def test_a_signature_survives_a_journey_as_json() -> None:
         assert again == signature
         assert again.hash == signature.hash
         assert again.schema() == signature.schema()
+
+
+def test_what_was_left_out_is_completed_as_far_as_json_can_say_it() -> None:
+    assert PLAIN.complete([1], {}) == {"a": 1, "b": None}
+    assert FULL.complete([1, 2], {"d": 4}) == {"a": 1, "b": 2, "d": 4, "c": 1}
+    assert PLAIN.complete([1, 2], {}) == {"a": 1, "b": 2}
+    with pytest.raises(ArgumentsRefused):
+        PLAIN.complete([], {})
+
+
+def test_people_are_told_of_a_parameter_and_the_hash_is_not() -> None:
+    told = Signature(
+        (Parameter("a", INTEGER, description="how many"), Parameter("r", INTEGER, kind="args", description="more"))
+    )
+    assert told.schema()["properties"] == {
+        "a": {"type": "integer", "description": "how many"},
+        "r": {"type": "array", "items": INTEGER, "description": "more"},
+    }
+    assert told.hash == Signature((Parameter("a", INTEGER), Parameter("r", INTEGER, kind="args"))).hash
+
+
+CHOOSING = Signature(
+    (
+        Parameter("a", {"enum": [3, 1, "ALL"]}),
+        Parameter("color", {"$ref": "#/$defs/Color"}),
+        Parameter("gone", {"$ref": "#/$defs/Gone"}),
+        Parameter("n", INTEGER),
+        Parameter("x", {"type": "number"}),
+        Parameter("maybe", {"anyOf": [{"type": "string"}, {"type": "null"}]}),
+        Parameter("any"),
+        Parameter("odd", {"enum": "no list"}),
+    ),
+    {"Color": {"enum": ["blue", "red"]}},
+)
+
+
+def test_the_values_to_choose_from_are_those_that_the_author_listed() -> None:
+    assert CHOOSING.choices("a") == [3, 1, "ALL"]
+    assert CHOOSING.choices("color") == ["blue", "red"]
+    assert [CHOOSING.choices(name) for name in ("n", "gone", "any", "none", "odd")] == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("name", "fitting", "others"),
+    [
+        ("a", [1, "ALL"], [2, 1.0, True, "1"]),
+        ("color", ["red"], ["green", None]),
+        ("n", [1], [1.5, "1", True]),
+        ("x", [1, 1.5], ["1", False]),
+        ("maybe", ["x", None], [1]),
+        ("any", [1, "x", None, [1], {}], []),
+        ("none", [1], []),
+    ],
+)
+def test_a_value_may_be_judged_without_a_validator(name: str, fitting: list[Any], others: list[Any]) -> None:
+    assert [value for value in [*fitting, *others] if CHOOSING.takes(name, value)] == fitting
