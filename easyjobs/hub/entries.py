@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -47,13 +47,20 @@ class Arrival(msgspec.Struct):
         self.done(self)
 
 
+class Candidate(NamedTuple):
+    """A job on its way, with all its arguments by name; None where they cannot be read."""
+
+    job: Job
+    arguments: dict[str, Any] | None
+
+
 class Facts(msgspec.Struct):
     """What was read for a job whose turn has come: when what it needs was last done, by key; the jobs on their way, by
     task; and the states of a group's members, by id.
     """
 
     fresh: dict[str, float] = {}
-    coming: dict[TaskName, list[Job]] = {}
+    coming: dict[TaskName, list[Candidate]] = {}
     members: dict[str, State] = {}
 
 

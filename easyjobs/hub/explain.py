@@ -151,6 +151,13 @@ class Explainer:
         edges = await self._store.edges([job.id])
         rows = await self._store.jobs([edge.prerequisite for edge in edges])
         open_ = [row for row in rows.values() if row.state != COMPLETED]
+        if job.turn == "gather":
+            open_ = [row for row in open_ if not row.final]
+            shown = [f"{row.id} ({_state(row, now)})" for row in open_]
+            verb = "has" if len(open_) == 1 else "have"
+            left = f"{several(len(open_), 'job')} of {len(edges)}"
+            text = f"It is a group, of which {left} {verb} not ended: {listed(shown)}."
+            return [Reason("members", text, job.created_at, jobs=[row.id for row in open_])]
         if not open_:
             return []
         shown = [f"{row.queue}:{row.task} ({_state(row, now)})" for row in open_]
@@ -226,10 +233,14 @@ class Explainer:
         at = job.finished_at
         why = reason_of(job.error)
         where = f" on worker {job.worker}" if job.worker else ""
+        if job.state == COMPLETED and job.turn == "gather":
+            return Reason("completed", "It completed: all jobs of the group did.", at)
         if job.state == COMPLETED:
             return Reason("completed", f"It completed{where}, with attempt {job.attempt}.", at)
         if job.state == "failed":
             again = f"To run it again: easyjobs jobs retry {job.id}."
+            if job.turn == "gather":
+                return Reason("failed", f"It failed with its group: {why}. {again}", at)
             if not job.attempt:
                 return Reason("failed", f"It failed before it began: {why}. {again}", at)
             return Reason("failed", f"It failed{where} with attempt {job.attempt}: {why}. {again}", at)

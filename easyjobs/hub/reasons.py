@@ -17,6 +17,7 @@ Code = Literal[
     "no_worker",
     "no_worker_fits",
     "prerequisites",
+    "members",
     "not_due",
     "backing_off",
     "worker_paused",

@@ -4,6 +4,7 @@ group. Decides what is to be written with its row, by facts that were read befor
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -14,10 +15,11 @@ from easyjobs.core.changes import AddEdge, PutFresh, Update
 from easyjobs.core.events import Checked, Gathered, Spread, error_text
 from easyjobs.core.job import Edge, Job
 from easyjobs.core.states import RUNNING, WAITING
-from easyjobs.errors import ArgumentsRefused, Refused
+from easyjobs.core.task import Options
+from easyjobs.errors import ArgumentsRefused, Refused, RegistrationError
 from easyjobs.hub.catalog import Catalog, Entry
 from easyjobs.hub.chains import Chains, Joins, Links, Wish
-from easyjobs.hub.entries import Facts
+from easyjobs.hub.entries import Candidate, Facts
 from easyjobs.hub.submission import arguments_of
 
 Taken: TypeAlias = tuple[Checked | Spread | Gathered, Links]
@@ -44,6 +46,16 @@ class Turning:
             return [TaskName(row.queue, row.task)] if unique else []
         return [name for name, _, _ in self._looked_for(row)]
 
+    def candidates(self, jobs: Iterable[Job]) -> list[Candidate]:
+        """These jobs with their arguments, read once for all that may wait for one of them."""
+        found = []
+        for job in jobs:
+            try:
+                found.append(Candidate(job, self._arguments(job) if job.signature else None))
+            except Refused:
+                found.append(Candidate(job, None))
+        return found
+
     def _looked_for(self, row: Job) -> list[tuple[TaskName, dict[str, Any], float]]:
         """All that a job needs: of which task, with what arguments, completed within how many seconds. What cannot be
         worked out is left out here, and refused when the turn is taken.
@@ -69,7 +81,8 @@ class Turning:
         if row.turn == "gather":
             end = groups.summary(facts.members)
             return Gathered(end.result, end.error), links
-        known = {job.unique_key: job for there in facts.coming.values() for job in there if job.unique_key is not None}
+        coming = [one.job for there in facts.coming.values() for one in there]
+        known = {job.unique_key: job for job in coming if job.unique_key is not None}
         joins = {**known, **joins}
         try:
             if row.turn == "spread":
@@ -80,13 +93,17 @@ class Turning:
             return Spread(fault=fault) if row.turn == "spread" else Checked(fault=fault), Links()
 
     def _check(self, links: Links, row: Job, facts: Facts, joins: Joins, now: float) -> Checked:
+        try:
+            freshness.check(TaskName(row.queue, row.task), self._options_of)
+        except RegistrationError as error:  # no one worker declared all of it
+            raise ArgumentsRefused(str(error)) from None
         arguments = self._arguments(row)
         edges: dict[str, bool] = {}  # prerequisite -> whether it was there before
         for name, wanted, within in self._needs(row, arguments):
             done = facts.fresh.get(freshness.key(name, wanted))
             if done is not None and done >= now - within:
                 continue
-            there = self._on_its_way(row, name, wanted, facts)
+            there = self._on_its_way(name, wanted, facts)
             if there is None:
                 first = self._made(row, name, wanted, arguments, now)
                 there = joins.get(first.unique_key or "")
@@ -104,20 +121,21 @@ class Turning:
         self._wait(links, row, edges, "fail")
         return Checked(len(edges))
 
-    def _on_its_way(self, row: Job, name: TaskName, wanted: dict[str, Any], facts: Facts) -> Job | None:
+    def _on_its_way(self, name: TaskName, wanted: dict[str, Any], facts: Facts) -> Job | None:
         """A job that will do when it completes: one that runs, before the oldest that waits."""
         found: Job | None = None
-        for job in facts.coming.get(name, ()):
-            if job.id == row.id or not job.signature or (found is not None and job.state != RUNNING):
+        for job, arguments in facts.coming.get(name, ()):
+            if arguments is None or (found is not None and job.state != RUNNING):
                 continue
-            try:
-                fits = freshness.serves(self._arguments(job), wanted)
-            except Refused:
-                continue
-            if fits and job.state == RUNNING:
-                return job
-            found = job if fits else found
+            if freshness.serves(arguments, wanted):
+                if job.state == RUNNING:
+                    return job
+                found = job
         return found
+
+    def _options_of(self, name: TaskName) -> Options | None:
+        entry = self._catalog.get(*name)
+        return None if entry is None else entry.options
 
     def _hasten(self, links: Links, there: Job, row: Job) -> None:
         """What is urgent must not wait for what is not."""

@@ -9,7 +9,7 @@ from easyjobs.core.events import Checked, Gathered, Spread
 from easyjobs.core.job import Job, Turn
 from easyjobs.core.states import State
 from easyjobs.hub.committer import Committer
-from easyjobs.hub.entries import Facts, Judgement, Word
+from easyjobs.hub.entries import Candidate, Facts, Judgement, Word
 from easyjobs.hub.turning import Turning
 from easyjobs.stores.base import Store
 
@@ -49,9 +49,9 @@ class Turns:
             return None
         keys = [key for job in jobs for key in self._turning.keys(job)]
         fresh = await self._store.fresh(keys) if keys else {}
-        coming: dict[TaskName, list[Job]] = {}
+        coming: dict[TaskName, list[Candidate]] = {}
         for name in dict.fromkeys(name for job in jobs for name in self._turning.tasks(job)):
-            coming[name] = await self._store.coming(*name, MOST)
+            coming[name] = self._turning.candidates(await self._store.coming(*name, MOST))
         members = {job.id: await self._members(job) for job in jobs if job.turn == "gather"}
         del self._waiting[: len(jobs)]
         for job in jobs:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from house import House, Peer, spec, story
 
 from easyjobs.core import groups
-from easyjobs.core.job import Job
+from easyjobs.core.changes import Unit, Update
+from easyjobs.core.job import Edge, Job
 from easyjobs.core.signature import Parameter, Signature
 from easyjobs.core.task import Need, TaskSpec, Value
-from easyjobs.errors import ArgumentsRefused
+from easyjobs.errors import ArgumentsRefused, StoreUnavailable
 from easyjobs.protocol.messages import Assign, Assignment
 from easyjobs.stores.base import JobQuery, Retention
+from easyjobs.stores.memory import MemoryStore
 
 HOUR = 3600.0
 NUMBER = Parameter("number", {"type": "integer"})
@@ -531,3 +534,103 @@ async def test_a_group_ends_though_nobody_is_free_and_though_the_manager_dies_be
     await worker(house, GROUP, worker_id="w2")
     await house.settle(60.0)
     assert (await house.row(group.id)).state == "completed"
+
+
+# -- what may come in between
+
+
+@story
+async def test_a_circle_that_no_one_worker_declared_fails_the_job_with_its_path(house: House) -> None:
+    await house.open()
+    await worker(house, needing("one", Need("two", HOUR)), worker_id="w1")
+    await worker(house, needing("two", Need("one", HOUR)), worker_id="w2")
+    await house.submit("one", kwargs=CALL)
+    (row,) = await jobs_of(house, "one")
+    assert row.state == "failed"
+    assert "a task may not depend on itself: one → two → one" in json.loads(row.error or "")["message"]
+
+
+@story
+async def test_one_that_ends_while_it_is_about_to_be_joined_is_looked_for_again(house: House) -> None:
+    await house.open()
+    peer = await worker(house, FOO, BAR)
+    await house.submit("foo", kwargs=CALL)
+    foo = await peer.begin()
+    coming = house.store.coming
+
+    async def slow(queue: str, task: str, limit: int) -> list[Job]:
+        found = await coming(queue, task, limit)
+        peer.finish(foo)
+        await house.settle()
+        return found
+
+    house.store.coming = slow  # type: ignore[method-assign]
+    bar = await house.submit("bar", kwargs=CALL)
+    assert (await peer.begin()).job == bar.id
+    assert len(await jobs_of(house, "foo")) == 1
+
+
+@story
+async def test_a_group_that_changes_while_it_ends_ends_all_the_same(house: House) -> None:
+    await house.open()
+    peer = await worker(house, GROUP, slots=3)
+    group = await house.submit("cover", kwargs={"a": 1, "b": "ALL"})
+    edges = house.store.edges
+
+    async def changing(ids: Sequence[str]) -> list[Edge]:
+        row = await house.row(group.id)
+        if not row.priority:
+            await MemoryStore.commit(house.store, [Unit([Update(row, {"priority": 9})])])
+        return await edges(ids)
+
+    house.store.edges = changing  # type: ignore[method-assign]
+    for a in (await peer.hear(Assign)).jobs:
+        peer.finish(a)
+    await house.settle(1.0)
+    row = await house.row(group.id)
+    assert (row.state, row.priority) == ("completed", 9)
+
+
+@story
+async def test_what_cannot_be_read_of_others_is_not_joined(house: House) -> None:
+    await house.open(FOO, BAR)
+    theirs = await house.submit("foo", kwargs=CALL)
+    house.store._jobs[theirs.id].kwargs = "{"
+    peer = await worker(house, BAR)
+    await house.submit("bar", kwargs=CALL)
+    assert [job.relation for job in await jobs_of(house, "foo")] == [None, "dependency"]
+    assert given_all(peer) == []
+
+
+@story
+async def test_the_store_may_be_away_while_facts_are_read(house: House) -> None:
+    await house.open()
+    peer = await worker(house, FOO, BAR)
+    reads = house.store.fresh
+
+    async def away(keys: Sequence[str]) -> dict[str, float]:
+        house.store.fresh = reads  # type: ignore[method-assign]
+        raise StoreUnavailable("it does not answer")
+
+    house.store.fresh = away  # type: ignore[method-assign]
+    await house.submit("bar", kwargs=CALL)
+    assert (await peer.begin()).task == "foo"
+
+
+@story
+async def test_a_group_says_what_it_waits_for_and_how_it_ended(house: House) -> None:
+    await house.open()
+    peer = await worker(house, GROUP)
+    for end, text in (
+        (peer.finish, "It completed: all jobs of the group did."),
+        (peer.fail, "It failed with its group: MembersFailed: 3 of 3 jobs did not complete"),
+    ):
+        group = await house.submit("cover", kwargs={"a": 1, "b": "ALL"}, retries=0)
+        await house.settle()
+        (reason,) = (await house.hub.explainer.explain(group.id)).reasons
+        assert (reason.code, len(reason.jobs)) == ("members", 3)
+        assert reason.text.startswith("It is a group, of which 3 jobs of 3 have not ended: ")
+        for a in given_all(peer):
+            end(a)
+        await house.settle()
+        assert (await house.hub.explainer.explain(group.id)).reasons[0].text.startswith(text)
