@@ -16,6 +16,7 @@ from tests.simulation.story import Story
 AT_ONCE = 50
 SHARE = 8  # of the seeds, one in so many is played with three managers too
 MOST = 500
+PATIENCE = 10  # seeds in which another check is faster than a planted bug's own
 LAST = 40
 
 
@@ -91,15 +92,19 @@ def test_every_promise_holds_with_three_managers_on_one_store(first: int, seeds:
 def test_a_planted_bug_is_found(
     bug: str, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:
+    """By the check that is there for it: others may notice it too, and would also notice a plant that has rotted."""
     planted = PLANTS[bug]
     planted.plant(monkeypatch)
+    others: list[str] = []
     for seed in range(MOST):
         try:
             tell(seed)
         except AssertionError as failure:
             found = str(failure).splitlines()[0]
-            assert re.search(planted.found, found), f"{bug} was noticed by another mark than its own: {found}"
-            record_property("seeds", seed + 1)
-            record_property("found", found)
-            return
+            if re.search(planted.found, found):
+                record_property("seeds", seed + 1)
+                record_property("found", found)
+                return
+            others.append(found)
+            assert len(others) < PATIENCE, f"{bug} is noticed by other marks than its own: {others}"
     pytest.fail(f"{bug} was not found in {MOST} seeds")
