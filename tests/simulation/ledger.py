@@ -18,7 +18,7 @@ EVERY_TICK = "play:ticking"
 
 TICKS_APART = 7.0  # seconds, at most
 GIVEN_UP = 400.0
-"""Seconds that 100 of its ticks take, at least: who is so far behind makes up for the last 100, and leaves others out."""
+"""Seconds that 100 of its ticks take, at least: whoever is so far behind makes up for the last 100 only."""
 
 
 class Ledger:
