@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from easyjobs.client import EasyJobsClient, SyncEasyJobsClient
     from easyjobs.errors import EasyJobsError, JobCancelled, JobFailed, NoRetry, Refused, Retry, WaitTimeout
+    from easyjobs.faces.jobmaster import JobMaster
     from easyjobs.manager import EasyJobsManager
     from easyjobs.tasks.context import JobContext, current_job
     from easyjobs.tasks.decorator import task
@@ -25,6 +26,7 @@ _HOMES = {
     "EasyJobsWorker": "easyjobs.workers.worker",
     "EasyJobsClient": "easyjobs.client",
     "SyncEasyJobsClient": "easyjobs.client",
+    "JobMaster": "easyjobs.faces.jobmaster",
     "task": "easyjobs.tasks.decorator",
     "Dependency": "easyjobs.tasks.dependencies",
     "same": "easyjobs.tasks.dependencies",
@@ -46,6 +48,7 @@ __all__ = [
     "EasyJobsWorker",
     "EasyJobsClient",
     "SyncEasyJobsClient",
+    "JobMaster",
     "task",
     "Dependency",
     "same",

@@ -11,7 +11,18 @@ from easyjobs import __version__
 from easyjobs.cli.text import plain
 from easyjobs.errors import EasyJobsError
 
-COMMANDS: Final = ("manager", "worker", "jobs", "schedules", "check", "workers", "pause", "resume", "alerts")
+COMMANDS: Final = (
+    "manager",
+    "worker",
+    "run-until-empty",
+    "jobs",
+    "schedules",
+    "check",
+    "workers",
+    "pause",
+    "resume",
+    "alerts",
+)
 
 
 class _Commands(click.Group):
@@ -25,7 +36,7 @@ class _Commands(click.Group):
         """The object `command` of `easyjobs.cli.<name>`."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"easyjobs.cli.{cmd_name}").command
+        command: click.Command = import_module(f"easyjobs.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from types import ModuleType
 
 import click
 
 from easyjobs.cli.collector import spare_the_collector
+from easyjobs.cli.modules import load, named
 from easyjobs.cli.secret import read_secret, secret_option
 from easyjobs.errors import ConfigurationError
 from easyjobs.workers.worker import EasyJobsWorker
@@ -67,42 +65,23 @@ def find_worker(target: str) -> EasyJobsWorker:
         is raised as it is.
     """
     module_name, _, path = target.partition(":")
-    module = _load(module_name)
+    module = load(module_name)
     if path:
-        return _named(module, path)
+        return _worker_at(module, path)
     workers = {id(value): name for name, value in vars(module).items() if isinstance(value, EasyJobsWorker)}
     if len(workers) > 1:
         names = ", ".join(f"{module_name}:{name}" for name in workers.values())
         raise ConfigurationError(f"{module_name} has several workers; name one: {names}")
     for name in workers.values():
-        return _named(module, name)
+        return _worker_at(module, name)
     worker = EasyJobsWorker()
     if not worker.include(module):
         raise ConfigurationError(f"{module_name} has no EasyJobsWorker and no function marked with @task")
     return worker
 
 
-def _load(name: str) -> ModuleType:
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    if not all(part.isidentifier() for part in name.split(".")):
-        hint = f"; write {name[:-3].replace('/', '.')}" if name.endswith(".py") else ""
-        raise ConfigurationError(f"{name!r} is no module's name{hint}")
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise
-        raise ConfigurationError(f"there is no module {name!r} (searched from {here})") from None
-
-
-def _named(module: ModuleType, path: str) -> EasyJobsWorker:
-    found: object = module
-    for part in path.split("."):
-        if not hasattr(found, part):
-            raise ConfigurationError(f"{module.__name__} has no {path!r}")
-        found = getattr(found, part)
+def _worker_at(module: ModuleType, path: str) -> EasyJobsWorker:
+    found = named(module, path)
     if not isinstance(found, EasyJobsWorker):
         raise ConfigurationError(f"{module.__name__}:{path} is no EasyJobsWorker but of type {type(found).__name__}")
     return found

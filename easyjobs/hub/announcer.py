@@ -30,6 +30,8 @@ class Announcer:
         self._waiters: dict[str, list[Waiter]] = {}
         self._listeners: dict[str, list[Listener]] = {}
         self.counters = counters
+        self.watchers: list[Waiter] = []
+        """Called with each job that ended by what this manager decided; they return at once and raise nothing."""
         self.deep: Callable[[], None] = lambda: None  # a queue has become so deep that somebody must be warned
 
     def load(self, counts: Iterable[Count]) -> None:
@@ -65,6 +67,8 @@ class Announcer:
         """A job reached its final state."""
         self._depth[job.queue] = self._depth.get(job.queue, 0) - 1
         self.counters[job.state] += 1
+        for watcher in self.watchers:
+            watcher(job)
         self.tell(job)
 
     def awaited(self) -> list[str]:

@@ -21,7 +21,7 @@ from easyjobs.hub.hub import Hub
 from easyjobs.hub.pausing import ALL
 from easyjobs.hub.settings import HubSettings
 from easyjobs.ids import Ids
-from easyjobs.manager.embedded import connect
+from easyjobs.hub.embedded import connect
 from easyjobs.manager.hosting import (
     hurry_server,
     listens_on,

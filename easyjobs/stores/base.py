@@ -148,6 +148,12 @@ class Store(Protocol):
         `open`. A store of a single manager has nothing to tell.
         """
 
+    async def reset(self) -> None:
+        """Remove everything, the tables too. Before `open`.
+
+        :raises StoreLocked: a manager has it.
+        """
+
     async def close(self) -> None:
         """Give up the lock and all connections. May be called twice."""
 

@@ -87,7 +87,7 @@ async def test_types_of_two_tasks_that_are_called_alike_are_kept_apart() -> None
 async def test_the_task_of_a_worker_that_went_stays_and_is_marked() -> None:
     play = Play()
     async with play.served() as http:
-        from easyjobs.manager.embedded import connect
+        from easyjobs.hub.embedded import connect
 
         async def dial() -> Any:
             return connect(play.manager.hub, play.manager._nursery)

@@ -43,6 +43,12 @@ class MemoryStore(Tables):
     def listen(self, heard: Callable[[Hint], None]) -> None:
         """There is no other manager to hear of."""
 
+    async def reset(self) -> None:
+        """Forget all rows."""
+        if self._is_open:
+            raise StoreLocked("This memory store is open.")
+        super().__init__()
+
     async def close(self) -> None:
         """End; the rows stay. May be called twice."""
         self._is_open = False

@@ -124,3 +124,19 @@ def check_folder(path: str) -> None:
         raise StoreUnavailable(f"The folder of the store {path} does not exist.")
     if Path(path).is_dir():
         raise StoreUnavailable(f"The store {path} is a folder; name a file in it.")
+
+
+def remove(path: str) -> None:
+    """Remove a store's file with what SQLite keeps beside it; nothing happens where there is none.
+
+    :raises StoreCorrupt: it is a database of another program.
+    """
+    if not Path(path).exists():
+        return
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        _recognise(connection, path)
+    finally:
+        connection.close()
+    for ending in ("", "-wal", "-shm"):
+        Path(path + ending).unlink(missing_ok=True)

@@ -96,6 +96,19 @@ class SQLiteStore:
     def listen(self, heard: Callable[[Hint], None]) -> None:
         """There is no other manager to hear of."""
 
+    async def reset(self) -> None:
+        """Remove the file; see `base.Store.reset`."""
+        files.check_folder(self.path)
+        try:
+            if self._is_open or not self._manager_lock.acquire():
+                raise StoreLocked(f"The store {self.path} is in use by a manager: stop that first.")
+            try:
+                files.remove(self.path)
+            finally:
+                self._manager_lock.close()
+        except OSError as error:
+            raise translated(error, self.path) from error
+
     async def close(self) -> None:
         """Let go of the file. May be called twice."""
         async with self._turn:

@@ -1,0 +1,265 @@
+"""JobMaster: plain functions become tasks, a database their queue, and whoever calls `run` works it off."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import ModuleType
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from easyjobs.background import Nursery
+from easyjobs.core.changes import PutTask, Unit
+from easyjobs.core.job import Job
+from easyjobs.core.states import RETRY
+from easyjobs.core.task import TaskSpec
+from easyjobs.errors import ConfigurationError, ConnectionLost
+from easyjobs.faces.engines import store_url
+from easyjobs.hub.embedded import connect
+from easyjobs.hub.hub import Hub
+from easyjobs.ids import Ids
+from easyjobs.protocol.messages import Submission
+from easyjobs.stores import open_store
+from easyjobs.stores.base import JobQuery
+from easyjobs.tasks.decorator import Task
+from easyjobs.tasks.dependencies import validate_dependencies
+from easyjobs.wire.link import Link
+from easyjobs.workers.worker import EasyJobsWorker
+
+log = logging.getLogger("easyjobs")
+
+R = TypeVar("R")
+
+LOOK: Final = 0.02
+"""Seconds between two looks whether the queue is empty."""
+
+PATIENCE: Final = 2.0
+"""Seconds after which jobs that are ready, and that nobody takes although nothing runs here, are left for others."""
+
+SOON: Final = 60.0
+"""A failed job whose next attempt is due within so many seconds is waited for."""
+
+
+class RanJob(msgspec.Struct, frozen=True):
+    """A job that ended in a `run`. `error` is {type, message, traceback} of its last failure."""
+
+    id: str
+    type_key: str
+    task_key: str
+    priority: int
+    arguments: dict[str, Any]
+    state: str
+    result: Any = None
+    error: dict[str, str] | None = None
+
+
+class JobMaster:
+    """The tasks of a project, and the database with their jobs.
+
+    The tasks are the functions marked with `@task` in `modules`, by default in all modules that are loaded when they
+    are needed; the queue of each is its type key. Managers and workers on the same store and schema share the jobs.
+
+    :param db_engine: where the jobs are: a URL ("postgresql://…", also as SQLAlchemy writes it, or
+        "sqlite:///jobs.db"), or an engine of SQLAlchemy.
+    :param schema: where the tables are, in PostgreSQL.
+    :param system_process_units: what the jobs that run on this machine may take together; else
+        JOBMASTER_SYSTEM_PROCESS_UNITS, else 10,000.
+    :param slots: how many jobs one `run` works on at a time.
+    :raises ConfigurationError: a value will not do.
+    """
+
+    def __init__(
+        self,
+        db_engine: Any,
+        schema: str = "jobmaster",
+        system_process_units: int | None = None,
+        _validate_dependencies: bool = True,
+        *,
+        modules: Sequence[ModuleType] | None = None,
+        slots: int = 1,
+    ) -> None:
+        self._url = store_url(db_engine, schema)
+        self._validate = _validate_dependencies
+        self._modules = modules
+        self._slots = slots
+        self._units = system_process_units
+        open_store(self._url)  # a URL that will not do is refused here
+
+    def tasks(self) -> list[TaskSpec]:
+        """The tasks as managers know them.
+
+        :raises RegistrationError: one of them cannot be, or its dependencies cannot (says why).
+        """
+        specs = self._worker(_nowhere).specs()
+        if self._validate:
+            for warning in validate_dependencies(specs):
+                log.warning("%s", warning)
+        return specs
+
+    def deploy(self, _reset: bool = False) -> None:
+        """Make the tables, or bring them up to date, and say which tasks there are. May be called again, and must be
+        after a task has changed. A task that is not there any more leaves its jobs waiting.
+
+        :param _reset: remove the tables first, with all jobs.
+        """
+        _run(self.deploy_async(_reset))
+
+    async def deploy_async(self, _reset: bool = False) -> None:
+        """As `deploy`, on an event loop."""
+        specs = self.tasks()
+        store = open_store(self._url)
+        if _reset:
+            await store.reset()
+        await store.open()
+        try:
+            now = store.now()
+            await store.commit([Unit([PutTask(spec, now) for spec in specs])])
+        finally:
+            await store.close()
+
+    def insert_job(
+        self, type_key: str, task_key: str, priority: int = 0, arguments: Mapping[str, Any] | None = None
+    ) -> str:
+        """Put a job into the queue; its id.
+
+        :raises Refused: no such task, or wrong arguments (says which).
+        """
+        return _run(self.insert_job_async(type_key, task_key, priority, arguments))
+
+    async def insert_job_async(
+        self, type_key: str, task_key: str, priority: int = 0, arguments: Mapping[str, Any] | None = None
+    ) -> str:
+        """As `insert_job`, on an event loop."""
+        raw = msgspec.Raw(json.dumps(dict(arguments or {})).encode())
+        async with self._hub() as hub:
+            submission = Submission(hub.job_id(), type_key, task_key, msgspec.Raw(b"[]"), raw, priority)
+            (submitted,) = await hub.submit([submission])
+            return submitted.job.id
+
+    def run(self) -> list[RanJob]:
+        """Work until the queue is empty, in this process, without a manager; the jobs that ended, in that order.
+
+        Jobs that are put off until later are left for the next run, and so are those that nobody may begin now: paused,
+        of other modules, beyond a limit that others hold. A failed job that is tried again within a minute is waited
+        for. May be called as often as one likes, also at the same time in several processes (in PostgreSQL).
+
+        :raises StoreLocked: a manager has the SQLite file: submit to it, or let it do the work.
+        """
+        return _run(self.run_async())
+
+    async def run_async(self) -> list[RanJob]:
+        """As `run`, on an event loop."""
+        async with self._hub() as hub:
+            nursery = Nursery("jobmaster")
+
+            async def dial() -> Link:
+                return connect(hub, nursery)
+
+            ended: list[Job] = []
+            hub.announcer.watchers.append(ended.append)
+            worker = self._worker(dial)
+            await worker.start()
+            try:
+                await self._until_empty(hub, worker)
+                return [_shown(job) for job in ended]
+            finally:
+                await worker.stop()
+                await nursery.close()
+
+    @asynccontextmanager
+    async def _hub(self) -> AsyncIterator[Hub]:
+        hub = Hub(open_store(self._url))
+        await hub.start()
+        try:
+            yield hub
+        finally:
+            await hub.stop()
+
+    def _worker(self, dial: Callable[[], Awaitable[Link]]) -> EasyJobsWorker:
+        name = f"{socket.gethostname()}:{os.getpid()}:{Ids().token()[:6]}"
+        worker = EasyJobsWorker(
+            "DEFAULT",
+            max_tasks_per_worker=self._slots,
+            system_process_units=self._units,
+            name=name,
+            connect=dial,
+            embedded=True,
+        )
+        for module in self._modules if self._modules is not None else _modules_with_tasks():
+            worker.include(module, by_type_key=True)
+        return worker
+
+    async def _until_empty(self, hub: Hub, worker: EasyJobsWorker) -> None:
+        """Nothing of this worker's runs, nothing that it could take is ready, and nothing is tried again soon."""
+        lanes = frozenset(spec.lane for spec in worker.specs())
+        clock = asyncio.get_running_loop().time
+        idle_since = clock()
+        while True:
+            await asyncio.sleep(LOOK)
+            live = next((live for live in hub.roster.holders() if live.row.name == worker.settings.name), None)
+            if live is None or live.lanes != lanes or live.held or any(self._mine(hub, live.row.id)):
+                idle_since = clock()
+                continue
+            ready = lanes.intersection(await hub.store.lanes())
+            if live.held:
+                continue
+            if not ready and not await self._tried_again_soon(hub, lanes):
+                return
+            if ready and clock() - idle_since > PATIENCE:
+                return
+
+    def _mine(self, hub: Hub, session: str) -> list[Job]:
+        return [job for job in hub.roster.running.values() if job.session == session]
+
+    async def _tried_again_soon(self, hub: Hub, lanes: frozenset[Any]) -> bool:
+        page = await hub.store.find(JobQuery(state=RETRY, limit=500))
+        until = hub.now() + SOON
+        return any(job.lane in lanes and job.run_at <= until for job in page.items)
+
+
+async def _nowhere() -> Link:
+    raise ConnectionLost("this worker only knows its tasks")
+
+
+def _modules_with_tasks() -> list[ModuleType]:
+    """The modules that are loaded and declare tasks of their own, by name."""
+    found = {}
+    for name, module in list(sys.modules.items()):
+        values = list(getattr(module, "__dict__", {}).values())
+        if any(isinstance(value, Task) and value.function.__module__ == name for value in values):
+            found[name] = module
+    return [found[name] for name in sorted(found)]
+
+
+def _shown(job: Job) -> RanJob:
+    args = msgspec.json.decode(job.args)
+    arguments = msgspec.json.decode(job.kwargs)
+    if args:
+        arguments = {"args": args, **arguments}
+    return RanJob(
+        job.id,
+        job.queue,
+        job.task,
+        job.priority,
+        arguments,
+        job.state,
+        None if job.result is None else msgspec.json.decode(job.result),
+        None if job.error is None else msgspec.json.decode(job.error),
+    )
+
+
+def _run(work: Coroutine[Any, Any, R]) -> R:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    work.close()
+    name = getattr(work, "__name__", "…")
+    raise ConfigurationError(f"an event loop runs here: write `await jobmaster.{name}(…)`")

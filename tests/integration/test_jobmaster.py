@@ -1,0 +1,198 @@
+"""JobMaster on a file: deployed, filled and worked off without a manager."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from easyjobs import JobMaster
+from easyjobs.errors import ArgumentsRefused, ConfigurationError, NotFound, RegistrationError, StoreLocked
+from easyjobs.stores import open_store
+
+NICE_TASKS = """
+from easyjobs import task, Dependency, same
+
+@task
+def foo(file_path: str, number: int):
+    with open(file_path, 'w') as f:
+        f.write(str(number))
+
+
+@task(dependencies=Dependency(foo, 6, file_path=same))
+def bar(file_path: str, number: int, letter: ['A', 'B', 'C'] = 'A'):
+    with open(file_path, 'r') as f:
+        _n = int(f.read())
+
+    with open(file_path, 'w') as f:
+        f.write(f"{number + _n}{letter}")
+
+@task(
+    process_limit=3,
+    dependencies=[
+        Dependency(foo, 2, number=10, file_path=same),
+        Dependency(bar, 2, file_path=same)
+    ]
+)
+def baz(file_path: str):
+    with open(file_path, 'r') as f:
+        s = f.read()
+    return s
+"""
+MANY_TASKS = """
+from easyjobs import task
+
+@task(write_all=['b'])
+def each(a: int, b: [1, 2, 3]):
+    return a * b
+
+@task(retry_delay=0)
+def flaky(state: str):
+    import os
+    if not os.path.exists(state):
+        open(state, "w").close()
+        raise ValueError("the first time")
+
+@task(retries=0)
+def bad():
+    raise ValueError("always")
+"""
+
+
+@pytest.fixture
+def nice(tmp_path: Path) -> Iterator[ModuleType]:
+    yield from loaded(tmp_path, "nice_tasks_of_a_test", NICE_TASKS)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Iterator[ModuleType]:
+    yield from loaded(tmp_path, "many_tasks_of_a_test", MANY_TASKS)
+
+
+def loaded(folder: Path, name: str, text: str) -> Iterator[ModuleType]:
+    (folder / f"{name}.py").write_text(text)
+    sys.path.insert(0, str(folder))
+    try:
+        yield __import__(name)
+    finally:
+        sys.path.remove(str(folder))
+        del sys.modules[name]
+
+
+def master(folder: Path, *modules: ModuleType, **options: int) -> JobMaster:
+    return JobMaster(f"sqlite:///{folder}/jobs.db", modules=modules, **options)
+
+
+def test_dependencies_run_first_and_only_when_they_are_not_fresh(tmp_path: Path, nice: ModuleType) -> None:
+    jobmaster, path = master(tmp_path, nice), tmp_path / "sum.txt"
+    jobmaster.deploy()
+    id = jobmaster.insert_job(nice.__name__, "bar", 10, {"file_path": str(path), "number": 2})
+    first, second = jobmaster.run()
+    assert (first.task_key, first.priority > 10, first.state) == ("foo", True, "completed")
+    assert (second.id, second.type_key, second.state) == (id, nice.__name__, "completed")
+    assert path.read_text() == "4A"
+    jobmaster.insert_job(nice.__name__, "bar", 0, {"file_path": str(path), "number": 2})
+    path.write_text("7")
+    (again,) = jobmaster.run()
+    assert (again.task_key, path.read_text()) == ("bar", "9A")
+
+
+def test_a_job_whose_dependency_cannot_be_called_fails_and_says_so(
+    tmp_path: Path, nice: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobmaster = master(tmp_path, nice)
+    jobmaster.deploy()
+    assert "nobody says what 'number' is" in caplog.text
+    jobmaster.insert_job(nice.__name__, "baz", 0, {"file_path": str(tmp_path / "x")})
+    (job,) = jobmaster.run()
+    assert job.state == "failed"
+    assert job.error is not None
+    assert "number: has no value" in job.error["message"]
+
+
+def test_all_runs_a_job_for_each_value(tmp_path: Path, many: ModuleType) -> None:
+    jobmaster = master(tmp_path, many, slots=2)
+    jobmaster.deploy()
+    jobmaster.insert_job(many.__name__, "each", 1, {"a": 5, "b": "ALL"})
+    *members, group = jobmaster.run()
+    assert sorted(job.result for job in members) == [5, 10, 15]
+    assert (group.arguments, group.state) == ({"a": 5, "b": "ALL"}, "completed")
+
+
+def test_a_failed_job_is_tried_again_in_the_same_run_and_later_jobs_are_left(tmp_path: Path, many: ModuleType) -> None:
+    jobmaster = master(tmp_path, many)
+    jobmaster.deploy()
+    jobmaster.insert_job(many.__name__, "flaky", 0, {"state": str(tmp_path / "state")})
+    jobmaster.insert_job(many.__name__, "bad")
+    ran = {job.task_key: job.state for job in jobmaster.run()}
+    assert ran == {"flaky": "completed", "bad": "failed"}
+    assert jobmaster.run() == []
+
+
+def test_a_task_that_is_gone_leaves_its_jobs_waiting(tmp_path: Path, many: ModuleType, nice: ModuleType) -> None:
+    both, one = master(tmp_path, many, nice), master(tmp_path, many)
+    both.deploy()
+    id = both.insert_job(nice.__name__, "foo", 0, {"file_path": str(tmp_path / "f"), "number": 1})
+    one.deploy()
+    one.insert_job(many.__name__, "bad")
+    assert [job.task_key for job in one.run()] == ["bad"]
+    assert [job.id for job in both.run()] == [id]
+
+
+def test_reset_begins_anew(tmp_path: Path, many: ModuleType) -> None:
+    jobmaster = master(tmp_path, many)
+    jobmaster.deploy()
+    jobmaster.insert_job(many.__name__, "bad")
+    jobmaster.deploy(_reset=True)
+    assert jobmaster.run() == []
+
+
+def test_wrong_jobs_are_refused_at_the_door(tmp_path: Path, many: ModuleType) -> None:
+    jobmaster = master(tmp_path, many)
+    jobmaster.deploy()
+    with pytest.raises(NotFound, match="No task 'nope'"):
+        jobmaster.insert_job(many.__name__, "nope")
+    with pytest.raises(ArgumentsRefused, match="b"):
+        jobmaster.insert_job(many.__name__, "each", 0, {"a": 1, "b": 4})
+    with pytest.raises(ArgumentsRefused, match="surplus"):
+        jobmaster.insert_job(many.__name__, "each", 0, {"a": 1, "b": 1, "surplus": 1})
+
+
+def test_wrong_dependencies_are_refused_unless_they_are_not_to_be_judged(tmp_path: Path) -> None:
+    text = (
+        "from easyjobs import task, Dependency\n@task(dependencies=Dependency('other.gone', 2))\ndef lonely(): pass\n"
+    )
+    for module in loaded(tmp_path, "lonely_tasks_of_a_test", text):
+        with pytest.raises(RegistrationError, match="gone"):
+            master(tmp_path, module).deploy()
+        JobMaster(f"sqlite:///{tmp_path}/jobs.db", modules=[module], _validate_dependencies=False).deploy()
+
+
+async def test_on_a_loop_there_are_coroutines(tmp_path: Path, many: ModuleType) -> None:
+    jobmaster = master(tmp_path, many)
+    with pytest.raises(ConfigurationError, match=r"await jobmaster\.deploy_async"):
+        jobmaster.deploy()
+    await jobmaster.deploy_async()
+    await jobmaster.insert_job_async(many.__name__, "bad")
+    assert [job.state for job in await jobmaster.run_async()] == ["failed"]
+    assert await asyncio.to_thread(jobmaster.run) == []
+
+
+async def test_a_file_that_a_manager_has_is_refused(tmp_path: Path, many: ModuleType) -> None:
+    store = open_store(f"sqlite:///{tmp_path}/jobs.db")
+    await store.open()
+    try:
+        for work in (master(tmp_path, many).run_async, lambda: master(tmp_path, many).deploy_async(_reset=True)):
+            with pytest.raises(StoreLocked):
+                await work()
+    finally:
+        await store.close()
+
+
+def test_tasks_are_those_of_all_modules_that_are_loaded(tmp_path: Path, many: ModuleType, nice: ModuleType) -> None:
+    keys = {(spec.queue, spec.name) for spec in JobMaster(f"sqlite:///{tmp_path}/jobs.db").tasks()}
+    assert {(many.__name__, "each"), (nice.__name__, "baz")} <= keys
