@@ -1,6 +1,7 @@
 """`python -m benchmarks.children`: jobs in child processes, manager and worker as deployed.
 
-A figure of a bare Python that starts and ends stands beside them: no child can be faster than that.
+A figure of a bare Python that starts and ends stands beside them: no child can be faster than that. All runs with a
+thousand jobs take some minutes; `--jobs 100 --runs 1` is a first look.
 """
 
 from __future__ import annotations
