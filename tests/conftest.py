@@ -13,6 +13,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from postgres_server import postgres_url, store_url  # noqa: F401 - fixtures for all
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

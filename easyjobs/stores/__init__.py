@@ -11,8 +11,9 @@ def open_store(url: str) -> Store:
 
     `memory:` forgets all when the process ends; `sqlite:///jobs.db` is a file in the working folder,
     `sqlite:////var/lib/jobs.db` one with an absolute path. A file is made when it is not there, its folder is not.
+    `postgresql://user:password@host/database` is a schema `easyjobs` in that database; its options are in the docs.
 
-    :raises ConfigurationError: it names none of these; says which there are.
+    :raises ConfigurationError: it names none of these, says which there are; or what it takes is not installed.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "memory":
@@ -34,7 +35,17 @@ def open_store(url: str) -> Store:
         from easyjobs.stores.sqlite import SQLiteStore
 
         return SQLiteStore(path)
-    raise ConfigurationError(f"store {_without_password(url)!r}: only memory: and sqlite:///path are known")
+    if scheme in ("postgresql", "postgres"):
+        try:
+            from easyjobs.stores.postgres import PostgresStore
+        except ImportError as error:
+            raise ConfigurationError(
+                "A store in PostgreSQL needs its driver: pip install 'easyjobs[postgres]'."
+            ) from error
+        return PostgresStore(url)
+    raise ConfigurationError(
+        f"store {_without_password(url)!r}: only memory:, sqlite:///path and postgresql://host/database are known"
+    )
 
 
 def _without_password(url: str) -> str:

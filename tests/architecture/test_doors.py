@@ -12,6 +12,7 @@ import pytest
 from source import ROOT, files, imports
 
 DOORS = {
+    "asyncpg": ("stores/postgres/",),
     "aiosqlite": ("stores/sqlite/reads.py",),
     "click": ("cli/",),
     "croniter": ("core/cron.py",),

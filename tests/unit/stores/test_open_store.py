@@ -5,6 +5,7 @@ import pytest
 from easyjobs.errors import ConfigurationError
 from easyjobs.stores import open_store
 from easyjobs.stores.memory import MemoryStore
+from easyjobs.stores.postgres import PostgresStore
 from easyjobs.stores.sqlite import SQLiteStore
 
 
@@ -28,11 +29,30 @@ def test_sqlite_with_a_relative_or_an_absolute_path(url: str, path: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("url", "dsn", "schema"),
+    [
+        ("postgresql://ann:secret@db:5433/jobs", "postgresql://ann:secret@db:5433/jobs", "easyjobs"),
+        ("postgres://db/jobs?schema=mine&sslmode=require", "postgresql://db/jobs?sslmode=require", "mine"),
+        ("postgresql:///jobs?host=%2Frun&pooler=1", "postgresql:///jobs?host=%2Frun", "easyjobs"),
+    ],
+)
+def test_postgresql_with_our_options_and_the_drivers(url: str, dsn: str, schema: str) -> None:
+    store = open_store(url)
+    assert isinstance(store, PostgresStore)
+    assert (store.address.dsn, store.address.schema) == (dsn, schema)
+    assert store.address.listen is not store.address.pooler
+    assert "secret" not in store.address.shown
+
+
+@pytest.mark.parametrize(
     ("url", "advice"),
     [
-        ("", "memory: and sqlite:///"),
-        ("jobs.db", "memory: and sqlite:///"),
-        ("postgresql://ann:secret@db/jobs", "memory: and sqlite:///"),
+        ("", "memory:, sqlite:///"),
+        ("jobs.db", "memory:, sqlite:///"),
+        ("mysql://ann:secret@db/jobs", "memory:, sqlite:///"),
+        ("postgresql://ann:secret@db/jobs?schema=my-jobs", "a-z, 0-9 and _"),
+        ("postgresql://ann:secret@db/jobs?pooler=maybe", "write 1 or 0"),
+        ("postgresql://ann:secret@db/jobs?durability=some", "write full or any"),
         ("memory:jobs", "write memory:"),
         ("sqlite:", "write sqlite:///"),
         ("sqlite:///", "write sqlite:///"),

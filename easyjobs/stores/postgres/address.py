@@ -1,0 +1,67 @@
+"""What the URL of a store says."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from easyjobs.errors import ConfigurationError
+
+_SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,49}\Z")
+_FLAGS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+class Address(NamedTuple):
+    """A server as its driver wants it (`dsn`), and our own options.
+
+    `pooler`: there is a pooler between us that gives each transaction any connection, so nothing is kept in one.
+    `listen`: whether to hear by LISTEN what other managers commit; never through a pooler. `any_durability`: a server
+    that may forget what it acknowledged (`fsync=off`, `synchronous_commit=off`) is put up with.
+    """
+
+    dsn: str
+    schema: str = "easyjobs"
+    pooler: bool = False
+    listen: bool = True
+    any_durability: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The server and schema, for people."""
+        parts = urlsplit(self.dsn)
+        return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path} (schema {self.schema})"
+
+
+def address_of(url: str) -> Address:
+    """What `url` says: `postgresql://user:password@host:5432/database?schema=easyjobs`.
+
+    Options of ours: `schema`, `pooler=1`, `listen=0`, `durability=any`. All others are the driver's (`sslmode=…`).
+
+    :raises ConfigurationError: an option of ours has a value that it cannot have.
+    """
+    parts = urlsplit(url)
+    ours: dict[str, str] = {}
+    theirs: list[tuple[str, str]] = []
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name in ("schema", "pooler", "listen", "durability"):
+            ours[name] = value
+        else:
+            theirs.append((name, value))
+    schema = ours.get("schema", "easyjobs")
+    if not _SCHEMA.match(schema):
+        raise ConfigurationError(f"schema={schema}: write up to 50 of a-z, 0-9 and _, not beginning with a number")
+    durability = ours.get("durability", "full")
+    if durability not in ("full", "any"):
+        raise ConfigurationError(f"durability={durability}: write full or any")
+    pooler = _flag(ours, "pooler", False)
+    dsn = f"postgresql://{parts.netloc}{parts.path}" + (f"?{urlencode(theirs)}" if theirs else "")
+    return Address(dsn, schema, pooler, _flag(ours, "listen", not pooler) and not pooler, durability == "any")
+
+
+def _flag(options: dict[str, str], name: str, default: bool) -> bool:
+    if name not in options:
+        return default
+    if options[name] not in _FLAGS:
+        raise ConfigurationError(f"{name}={options[name]}: write 1 or 0")
+    return _FLAGS[options[name]]

@@ -1,0 +1,178 @@
+"""One connection that comes back by itself, and transactions on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol, TypeVar
+
+import asyncpg
+
+from easyjobs.errors import StoreUnavailable
+from easyjobs.stores.postgres.address import Address
+from easyjobs.stores.postgres.failures import AGAIN, FAILURES, UNWRITABLE, Again, translated
+
+T = TypeVar("T")
+
+
+class Connection(Protocol):
+    """What is used of the driver's connection. A row is a tuple whose values have also names."""
+
+    async def execute(self, statement: str, *parameters: Any) -> str:
+        """Run a statement, or several without parameters."""
+
+    async def fetch(self, statement: str, *parameters: Any) -> list[Any]:
+        """All rows."""
+
+    async def fetchrow(self, statement: str, *parameters: Any) -> Any:
+        """The first row, or None."""
+
+    async def fetchval(self, statement: str, *parameters: Any) -> Any:
+        """The first value of the first row, or None."""
+
+    async def add_listener(self, channel: str, callback: Callable[[Any, int, str, str], None]) -> None:
+        """Call back for each notification on a channel."""
+
+    def add_termination_listener(self, callback: Callable[[Any], None]) -> None:
+        """Call back when the connection is gone."""
+
+    async def close(self, *, timeout: float) -> None:
+        """Part from the server in peace."""
+
+    def terminate(self) -> None:
+        """Let go of it at once."""
+
+    def is_closed(self) -> bool:
+        """Whether it is gone."""
+
+
+CONNECT: Final = 10.0  # seconds
+TRIES: Final = 8  # of a transaction that others stand in the way of
+STATEMENTS: Final = 300  # that stay prepared
+
+LIMITS: Final = {
+    "statement_timeout": "30s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "60s",
+    "jit": "off",
+}
+COMMAND: Final = 40.0  # seconds: longer than the server's own limit, so that only a dead connection meets it
+
+WRITING: Final = {
+    **LIMITS,
+    # few rows are found by index among very many, and no statistics of an hour ago shall say otherwise
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
+
+
+class Channel:
+    """Runs one piece of work at a time on a connection of its own; `close` it.
+
+    :param settings: of the server, for this connection. Through a pooler they are set anew in each transaction.
+    """
+
+    def __init__(self, address: Address, settings: Mapping[str, str]) -> None:
+        self._address = address
+        settings = {"search_path": f'"{address.schema}"', **settings}
+        self._settings = {} if address.pooler else {"application_name": "easyjobs", **settings}
+        self._begin = "BEGIN"
+        if address.pooler:
+            self._begin += "".join(f"; SET LOCAL {name} = {_quoted(name, value)}" for name, value in settings.items())
+        self._connection: Connection | None = None
+        self._turn = asyncio.Lock()
+
+    async def connect(self) -> Connection:
+        """The connection, made if there is none. For `LISTEN`; for all else there are `read` and `write`.
+
+        :raises StoreUnavailable: the server is not there, does not let us in, or cannot be written.
+        """
+        if self._connection is None or self._connection.is_closed():
+            try:
+                self._connection = await asyncpg.connect(
+                    self._address.dsn,
+                    timeout=CONNECT,
+                    command_timeout=COMMAND,
+                    statement_cache_size=0 if self._address.pooler else STATEMENTS,
+                    max_cached_statement_lifetime=0,
+                    server_settings=self._settings,
+                    target_session_attrs="primary",
+                )
+            except (*FAILURES, ValueError) as error:
+                raise translated(error, self._address.shown) from error
+        connection: Connection = self._connection
+        return connection
+
+    async def close(self) -> None:
+        """Disconnect, after what runs. May be called twice; it connects again when it is used."""
+        async with self._turn:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                try:
+                    await connection.close(timeout=5.0)
+                except FAILURES:
+                    connection.terminate()
+
+    async def read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """`work`, a single statement that reads."""
+        async with self._turn:
+            if self._address.pooler:
+                return await self._transaction(work)
+            return await self._guarded(work)
+
+    async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """`work` in one durable transaction; again when another one stood in its way.
+
+        What `work` raises comes out once the transaction is undone: errors of `failures.UNWRITABLE` and others that are
+        not of the server as they are, all else as a StoreError.
+        """
+        async with self._turn:
+            for _ in range(TRIES):
+                try:
+                    return await self._transaction(work)
+                except (Again, *AGAIN):
+                    continue
+        raise StoreUnavailable(f"The store {self._address.shown} is too busy: others were faster {TRIES} times.")
+
+    async def _transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        ending = False
+
+        async def whole(connection: Connection) -> T:
+            nonlocal ending
+            await connection.execute(self._begin)
+            try:
+                result = await work(connection)
+            except (*UNWRITABLE, *FAILURES, Again):
+                if not connection.is_closed():
+                    await connection.execute("ROLLBACK")
+                raise
+            ending = True
+            await connection.execute("COMMIT")
+            return result
+
+        return await self._guarded(whole, lambda: ending)
+
+    async def _guarded(
+        self, work: Callable[[Connection], Awaitable[T]], unknown: Callable[[], bool] = lambda: False
+    ) -> T:
+        connection = await self.connect()
+        try:
+            return await work(connection)
+        except (Again, *AGAIN, *UNWRITABLE):
+            raise
+        except FAILURES as error:
+            self._drop(connection)
+            raise translated(error, self._address.shown, unknown()) from error
+        except BaseException:  # we were cancelled: nobody knows what the connection is in the middle of
+            self._drop(connection)
+            raise
+
+    def _drop(self, connection: Connection) -> None:
+        self._connection = None
+        connection.terminate()
+
+
+def _quoted(name: str, value: str) -> str:
+    return value if name == "search_path" else f"'{value}'"

@@ -1,0 +1,133 @@
+"""Hints between managers, by NOTIFY and LISTEN. They may come late, twice or never: whoever needs the truth looks.
+
+A notification is a JSON object with the fields of `base.Hint` (each may be missing) and `by`, who sends it: so an
+application can send one with its own SQL, in its own transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from easyjobs.background import Nursery
+from easyjobs.errors import StoreError
+from easyjobs.stores.base import Hint, Kind
+from easyjobs.stores.hints import both
+from easyjobs.stores.postgres.address import Address
+from easyjobs.stores.postgres.channel import Channel, Connection
+
+log = logging.getLogger("easyjobs.stores")
+
+MOST: Final = 7_900  # bytes; PostgreSQL takes 7,999
+APART: Final = 0.01  # seconds between two that we send: what is said meanwhile goes into one
+KINDS: Final[tuple[Kind, ...]] = ("pauses", "schedules", "sessions", "tasks")
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+
+
+class Note(Hint, omit_defaults=True):
+    """What is sent."""
+
+    by: str = ""
+
+
+_decode = msgspec.json.Decoder(Note).decode
+
+
+def note_of(hint: Hint, by: str) -> bytes:
+    """The notification of a hint, with less in it where that would be too long."""
+    for shortened in (
+        hint,
+        Hint(hint.lanes, [], hint.cancels, hint.kinds, True),
+        Hint([], [], [], hint.kinds, True),
+    ):
+        said = shortened
+        note = msgspec.json.encode(Note(said.lanes, said.ended, said.cancels, said.kinds, said.more, by))
+        if len(note) <= MOST:
+            break
+    return note
+
+
+class Hints:
+    """Tells other managers, and hears them. `start` once `heard` is set, `close` at the end.
+
+    :param me: who we are, so that nobody hears himself.
+    """
+
+    def __init__(self, address: Address, channel: Channel, me: str) -> None:
+        self._listens = address.listen
+        self._name = f"easyjobs.{address.schema}"
+        self._channel = channel
+        self._me = me
+        self._nursery = Nursery("hints")
+        self._pending: Hint | None = None
+        self._wake = asyncio.Event()
+        self._lost = asyncio.Event()
+        self.heard: Callable[[Hint], None] | None = None
+
+    def start(self) -> None:
+        """Begin, in the background."""
+        self._nursery.spawn(self._tell(), "tell")
+        if self._listens and self.heard is not None:
+            self._nursery.spawn(self._listen(), "listen")
+
+    async def close(self) -> None:
+        """End. May be called twice."""
+        await self._nursery.close()
+        await self._channel.close()
+        self._pending = None
+
+    def say(self, hint: Hint | None) -> None:
+        """Tell others, soon."""
+        if hint is not None:
+            self._pending = hint if self._pending is None else both(self._pending, hint)
+            self._wake.set()
+
+    async def _tell(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            hint, self._pending = self._pending, None
+            if hint is not None:
+                try:
+                    await self._channel.write(partial(self._notify, note_of(hint, self._me).decode()))
+                except StoreError as error:
+                    log.debug("a hint to other managers was lost: %s", error)
+            await asyncio.sleep(APART)
+
+    async def _notify(self, note: str, connection: Connection) -> None:
+        # there is nothing to be made durable
+        await connection.execute("SET LOCAL synchronous_commit = off")
+        await connection.execute("SELECT pg_notify($1, $2)", self._name, note)
+
+    async def _listen(self) -> None:
+        """Listen for ever, and again when the connection was lost; what was said meanwhile is to be looked for."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                connection = await self._channel.connect()
+                self._lost.clear()
+                connection.add_termination_listener(lambda _: self._lost.set())
+                await connection.add_listener(self._name, self._on_note)
+            except StoreError as error:
+                log.warning("what other managers do is heard late: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                continue
+            pause = FIRST_PAUSE
+            if self.heard is not None:
+                self.heard(Hint(kinds=list(KINDS), more=True))
+            await self._lost.wait()
+
+    def _on_note(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
+        try:
+            note = _decode(payload)
+        except msgspec.DecodeError as error:
+            log.warning("a hint cannot be read: %s", error)
+            return
+        if note.by != self._me and self.heard is not None:
+            self.heard(Hint(note.lanes, note.ended, note.cancels, note.kinds, note.more))

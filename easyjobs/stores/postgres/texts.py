@@ -1,0 +1,190 @@
+"""SQL as text, made once for each shape and kept: the text is the key of the statements that stay prepared.
+
+Rows go in as one array a column and are opened by `unnest`, so that a statement has the same text for any number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final, get_args
+
+import msgspec
+
+from easyjobs.core.job import Attempt, Edge, Job, LogLine, Session
+from easyjobs.stores.base import SETTABLE
+
+JOB: Final = ", ".join(Job.__struct_fields__)
+JOBS_JOB: Final = ", ".join(f"jobs.{name}" for name in Job.__struct_fields__)  # in a join
+SEQ: Final = Job.__struct_fields__.index("seq")
+SESSION: Final = ", ".join(Session.__struct_fields__)
+ATTEMPT: Final = ", ".join(f'"{name}"' for name in Attempt.__struct_fields__[1:])
+EDGE: Final = ", ".join(Edge.__struct_fields__)
+LOG_LINE: Final = ", ".join(LogLine.__struct_fields__)
+
+LIVE: Final = "state IN ('waiting', 'queued', 'running', 'retry')"  # as in the indexes
+ENDED: Final = "state IN ('completed', 'failed', 'cancelled', 'skipped')"
+
+BARE: Final[tuple[Any, ...]] = msgspec.structs.astuple(Job("", "", ""))
+QUEUED_WIDTH: Final = SEQ + 1  # so many columns of a new job are not at their defaults, where it was only queued
+RUNNING_WIDTH: Final = Job.__struct_fields__.index("started_at") + 1  # … and where it comes claimed
+WIDTH: Final = len(BARE)
+
+
+_NUMBERS: Final = {int: "bigint", float: "double precision"}
+_TYPES: Final = {
+    field.name: next((_NUMBERS[kind] for kind in (field.type, *get_args(field.type)) if kind in _NUMBERS), "text")
+    for struct in (Session, LogLine, Job)  # of the same name that of a job counts
+    for field in msgspec.structs.fields(struct)
+}
+_TYPES.update(ready="smallint", until="double precision", seen_at="double precision")
+
+
+def rows(columns: Sequence[str], **types: str) -> str:
+    """For a FROM: the arrays of the parameters, in the order of `columns`, as rows called `v`; `types` of some columns,
+    where they are not those of a job.
+    """
+    given = (types.get(column) or _TYPES.get(column.removeprefix("its_"), "text") for column in columns)
+    arrays = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(given, 1))
+    return f"unnest({arrays}) AS v ({', '.join(columns)})"
+
+
+@cache
+def insert_jobs(width: int) -> str:
+    """New jobs, of each its first `width` columns but `seq`, and `ready`; then the numbers that are to be used before
+    new ones are drawn. Their ids and numbers.
+
+    Those whose id, key, unique_key or tick is taken are passed over, and use up no number.
+    """
+    names = [*Job.__struct_fields__[:SEQ], *Job.__struct_fields__[SEQ + 1 : width], "ready"]
+    free = ["NOT EXISTS (SELECT FROM jobs WHERE id = v.id)"]
+    if width == WIDTH:
+        free += [
+            "(v.key IS NULL OR NOT EXISTS (SELECT FROM jobs WHERE key = v.key))",
+            f"(v.unique_key IS NULL OR v.{ENDED}"
+            f" OR NOT EXISTS (SELECT FROM jobs WHERE unique_key = v.unique_key AND {LIVE}))",
+            "(v.schedule IS NULL OR v.tick IS NULL"
+            " OR NOT EXISTS (SELECT FROM jobs WHERE schedule = v.schedule AND tick = v.tick))",
+        ]
+    given, columns = rows(names).replace(") AS v (", ") WITH ORDINALITY AS v ("), ", ".join(names)
+    return (
+        f"INSERT INTO jobs ({columns}, seq)"
+        f" SELECT {columns}, coalesce((${len(names) + 1}::bigint[])[nth], nextval('jobs_seq')) FROM ("
+        f"SELECT v.*, row_number() OVER (ORDER BY place) AS nth FROM {given[:-1]}, place)"
+        f" WHERE {' AND '.join(free)} ORDER BY place) AS fresh ON CONFLICT DO NOTHING RETURNING id, seq"
+    )
+
+
+@cache
+def update_jobs(columns: tuple[str, ...], fenced: bool) -> str:
+    """Set `columns` of jobs. Each row: id, version, seq (0: any), the columns, and `cancel` when `fenced`. Their ids.
+
+    :raises ValueError: a column cannot be set.
+    """
+    wrong = sorted(set(columns) - SETTABLE - {"ready"})
+    if wrong:
+        raise ValueError(f"columns that cannot be set: {', '.join(wrong)}")
+    given = ["id", "its_version", "its_seq", *columns, *(["its_cancel"] if fenced else [])]
+    settings = ", ".join([*(f"{column} = v.{column}" for column in columns), "version = jobs.version + 1"])
+    fence = " AND jobs.cancel IS NOT DISTINCT FROM v.its_cancel" if fenced else ""
+    return (
+        f"UPDATE jobs SET {settings} FROM {rows(given)} WHERE jobs.id = v.id AND jobs.version = v.its_version"
+        f" AND (v.its_seq = 0 OR jobs.seq = v.its_seq){fence} RETURNING jobs.id"
+    )
+
+
+PUT_SESSIONS: Final = (
+    f"INSERT INTO sessions ({SESSION}) SELECT * FROM"
+    f" {rows(Session.__struct_fields__, version='text')} ON CONFLICT (id) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in Session.__struct_fields__[1:])
+    + " WHERE sessions.state = 'live' AND sessions.epoch = excluded.epoch - 1 RETURNING id"
+)
+
+RENEW: Final = (
+    "UPDATE sessions SET expires_at = v.expires_at, offers = coalesce(v.offers, sessions.offers)"
+    f" FROM {rows(('id', 'epoch', 'expires_at', 'offers'))}"
+    " WHERE sessions.id = v.id AND state = 'live' AND sessions.epoch = v.epoch RETURNING sessions.id"
+)
+
+LOSE: Final = (
+    f"UPDATE sessions SET state = 'lost', ended_at = v.ended_at FROM {rows(('id', 'epoch', 'ended_at', 'expires_at'))}"
+    " WHERE sessions.id = v.id AND state = 'live' AND sessions.epoch = coalesce(v.epoch, sessions.epoch)"
+    " AND sessions.expires_at <= coalesce(v.expires_at, sessions.expires_at) RETURNING sessions.id"
+)
+
+PUT_TASKS: Final = (
+    f"INSERT INTO tasks SELECT * FROM {rows(('queue', 'name', 'signature', 'spec', 'seen_at'))}"
+    " ON CONFLICT (queue, name, signature) DO UPDATE SET spec = excluded.spec, seen_at = excluded.seen_at"
+)
+
+PUT_PAUSES: Final = (
+    f"INSERT INTO pauses SELECT * FROM {rows(('kind', 'name', 'by', 'at'))} ON CONFLICT (kind, name) DO NOTHING"
+)
+
+DROP_PAUSES: Final = (
+    f"DELETE FROM pauses USING {rows(('kind', 'name'))} WHERE pauses.kind = v.kind AND pauses.name = v.name"
+)
+
+PUT_FRESH: Final = (
+    f"INSERT INTO fresh SELECT * FROM {rows(('key', 'at', 'until'))} ON CONFLICT (key) DO UPDATE"
+    " SET at = greatest(fresh.at, excluded.at), until = greatest(fresh.until, excluded.until)"
+)
+
+NEW_SCHEDULES: Final = (
+    f"INSERT INTO schedules (id, document, version) SELECT id, document, 1 FROM {rows(('id', 'document'))}"
+    " ON CONFLICT (id) DO NOTHING RETURNING id"
+)
+
+CHANGE_SCHEDULES: Final = (
+    "UPDATE schedules SET document = v.document, version = schedules.version + 1"
+    f" FROM {rows(('id', 'version', 'document'))}"
+    " WHERE schedules.id = v.id AND schedules.version = v.version RETURNING schedules.id"
+)
+
+DROP_SCHEDULES: Final = (
+    f"DELETE FROM schedules USING {rows(('id', 'version'))}"
+    " WHERE schedules.id = v.id AND schedules.version = v.version RETURNING schedules.id"
+)
+
+KEEP_ATTEMPTS: Final = (
+    f"INSERT INTO attempts (job, {ATTEMPT}) SELECT jobs.seq, {', '.join(f'v.{c}' for c in ATTEMPT.split(', '))}"
+    " FROM unnest($1::text[], $2::bigint[], $3::text[], $4::double precision[], $5::double precision[], $6::text[],"
+    f" $7::text[]) AS v (its_job, {ATTEMPT}) JOIN jobs ON jobs.id = v.its_job"
+)
+
+NOTE_PROGRESS: Final = (
+    f"UPDATE jobs SET progress = v.progress FROM {rows(('id', 'attempt', 'progress'))}"
+    " WHERE jobs.id = v.id AND state = 'running' AND jobs.attempt = v.attempt"
+)
+
+FLAG_CANCEL: Final = (
+    f"UPDATE jobs SET cancel = v.by FROM {rows(('id', 'attempt', 'by'))}"
+    " WHERE jobs.id = v.id AND state = 'running' AND jobs.attempt = v.attempt RETURNING jobs.id"
+)
+
+DELETE_JOBS: Final = (
+    f"DELETE FROM jobs USING {rows(('id', 'its_version', 'its_seq'))} WHERE jobs.id = v.id"
+    " AND jobs.version = v.its_version AND (v.its_seq = 0 OR jobs.seq = v.its_seq) RETURNING jobs.id, jobs.seq"
+)
+
+JOIN_JOBS: Final = (
+    "UPDATE jobs SET followers = jobs.followers + v.followers, version = version + v.followers"
+    f" FROM {rows(('id', 'followers'))} WHERE jobs.id = v.id AND {LIVE} RETURNING jobs.id"
+)
+
+ADD_EDGES: Final = f"INSERT INTO edges ({EDGE}) SELECT * FROM {rows(('prerequisite', 'follower', 'bad'))}"
+
+COUNT_EDGES: Final = (
+    "UPDATE edges SET counted = true WHERE prerequisite = ANY($1::text[]) AND NOT counted RETURNING follower"
+)
+
+LOCK_FOLLOWERS: Final = (
+    "SELECT id, state, deps_left, run_at, turn FROM jobs WHERE id = ANY($1::text[]) ORDER BY id FOR NO KEY UPDATE"
+)
+
+COUNT_DOWN: Final = (
+    "UPDATE jobs SET deps_left = jobs.deps_left - v.deps_left, version = version + v.deps_left,"
+    " state = CASE WHEN v.ready IS NULL OR turn = 'gather' THEN jobs.state ELSE 'queued' END,"
+    " ready = coalesce(v.ready, jobs.ready)"
+    f" FROM {rows(('id', 'deps_left', 'ready'))} WHERE jobs.id = v.id"
+)

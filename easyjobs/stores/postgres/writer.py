@@ -1,0 +1,155 @@
+"""A commit: units gathered into segments, applied together; what is refused is found by halving."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from easyjobs.core.changes import (
+    APPLIED,
+    Claim,
+    Committed,
+    Insert,
+    LoseSession,
+    PutSession,
+    Unit,
+    Verdict,
+)
+from easyjobs.core.job import Job
+from easyjobs.core.states import RUNNING
+from easyjobs.stores.postgres.careful import apply_alone, why_stale
+from easyjobs.stores.postgres.channel import Channel, Connection
+from easyjobs.stores.postgres.claim import claim_jobs
+from easyjobs.stores.postgres.failures import UNWRITABLE
+from easyjobs.stores.postgres.numbers import Numbers
+from easyjobs.stores.postgres.reading import jobs_by_id
+from easyjobs.stores.postgres.refusal import Refused
+from easyjobs.stores.postgres.segment import Segment
+from easyjobs.stores.postgres.sessions import Sessions
+
+SMALL: Final = 4  # units that are rather done one by one than halved once more
+
+
+class Effects(NamedTuple):
+    """What units did: a verdict for each, the new jobs with their numbers, the ids of the followers released."""
+
+    verdicts: list[Verdict]
+    inserted: list[tuple[Job, int]]
+    queued: list[str]
+
+
+class Writer:
+    """Commits on one channel."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._numbers = Numbers()
+
+    async def commit(self, units: Sequence[Unit], claim: Claim | None, now: float) -> Committed:
+        """Apply the units and then the claim. See `base.Store.commit`."""
+        try:
+            effects, committed = await self._commit(units, claim, now, together=True)
+        except (Refused, *UNWRITABLE):
+            effects, committed = await self._commit(units, claim, now, together=False)
+        for job, seq in effects.inserted:
+            job.seq = seq
+        return committed
+
+    async def _commit(
+        self, units: Sequence[Unit], claim: Claim | None, now: float, together: bool
+    ) -> tuple[Effects, Committed]:
+        async def work(connection: Connection) -> tuple[Effects, Committed]:
+            sessions = _sessions(units, claim)
+            await sessions.look(connection)
+            apply = self._together if together else self._halved
+            effects = await apply(connection, sessions, units, now)
+            committed = Committed(effects.verdicts)
+            try:
+                if effects.queued:
+                    rows = await jobs_by_id(connection, effects.queued)
+                    committed.released = sorted(rows.values(), key=lambda job: job.seq)
+                if claim is not None:
+                    claimed = await claim_jobs(connection, sessions, claim, now)
+                    committed.claimed, committed.emptied, committed.turns = claimed
+            except BaseException:
+                self._numbers.unused([seq for _, seq in effects.inserted])
+                raise
+            return effects, committed
+
+        return await self._channel.write(work)
+
+    async def _together(self, connection: Connection, sessions: Sessions, units: Sequence[Unit], now: float) -> Effects:
+        """All units in as few statements as may be.
+
+        :raises Refused: one is refused that is not so simple. An error of UNWRITABLE: one can never be written.
+        """
+        verdicts: list[Verdict] = [APPLIED] * len(units)
+        done: list[Segment] = []
+        try:
+            for segment in _segments(units, now):
+                done.append(segment)
+                for number in await segment.write(connection, sessions, self._numbers):
+                    verdicts[number] = await why_stale(connection, sessions, units[number])
+        except (Refused, *UNWRITABLE):
+            self._numbers.unused([seq for segment in done for _, seq in segment.inserted])
+            raise
+        return _effects(verdicts, done)
+
+    async def _halved(self, connection: Connection, sessions: Sessions, units: Sequence[Unit], now: float) -> Effects:
+        """All units, where some are refused: half of them together, the other half, and so on."""
+        if len(units) <= SMALL:
+            effects = Effects([], [], [])
+            for unit in units:
+                verdict, done = await apply_alone(connection, sessions, self._numbers, unit, now)
+                _add(effects, _effects([verdict], done))
+            return effects
+        effects = Effects([], [], [])
+        middle = len(units) // 2
+        for half in (units[:middle], units[middle:]):
+            await connection.execute("SAVEPOINT half")
+            try:
+                _add(effects, await self._together(connection, sessions, half, now))
+            except (Refused, *UNWRITABLE):
+                await connection.execute("ROLLBACK TO half")
+                await sessions.look(connection)
+                _add(effects, await self._halved(connection, sessions, half, now))
+            await connection.execute("RELEASE half")
+        return effects
+
+
+def _sessions(units: Sequence[Unit], claim: Claim | None) -> Sessions:
+    """The sessions that a commit needs."""
+    ids: set[str | None] = set() if claim is None else {offer.session for offer in claim.offers}
+    ending = False
+    for unit in units:
+        for write in unit.writes:
+            if isinstance(write, Insert):
+                if write.job.state == RUNNING:
+                    ids.add(write.job.session)
+            elif isinstance(write, (PutSession, LoseSession)):
+                ids.add(write.session.id if isinstance(write, PutSession) else write.id)
+                ending = True
+    return Sessions(ids, ending)
+
+
+def _segments(units: Sequence[Unit], now: float) -> list[Segment]:
+    segment = Segment(now)
+    segments = [segment]
+    for number, unit in enumerate(units):
+        for write in unit.writes:
+            if not segment.add(number, write):
+                segment = Segment(now)
+                segments.append(segment)
+                segment.add(number, write)
+    return segments
+
+
+def _effects(verdicts: list[Verdict], done: Sequence[Segment]) -> Effects:
+    inserted = [pair for segment in done for pair in segment.inserted]
+    return Effects(verdicts, inserted, [id for segment in done for id in segment.queued])
+
+
+def _add(effects: Effects, more: Effects) -> None:
+    effects.verdicts.extend(more.verdicts)
+    effects.inserted.extend(more.inserted)
+    effects.queued.extend(more.queued)

