@@ -12,6 +12,7 @@ from easyjobs.core.job import Job
 from easyjobs.core.states import FINAL, QUEUED, RETRY, RUNNING, WAITING, allowed
 from easyjobs.stores.memory import MemoryStore
 from tests.simulation.crashes import Crashes, Violation
+from tests.simulation.turns import Turns
 
 EVERY_TICK = "play:ticking"
 """The schedule that makes up for what it missed, however much overlaps."""
@@ -38,6 +39,7 @@ class Ledger:
         self.limit = 2  # of the task `limited`
         self.ends = 0
         self.set_back = 0.0  # seconds that wall clocks were set back: jobs then seem to start too early by that much
+        self.turns = Turns()
         self.crashes = Crashes(lone=managers == 1)
         self.broken: list[Violation] = self.crashes.broken
 
@@ -69,6 +71,7 @@ class Ledger:
         self._chained([row for row in moved if row.id not in before], moved)
         self._prerequisites(moved, store)
         self._ticks([row for row in moved if row.id not in before], store)
+        self.turns.check(before, rows, moved, store)
         self.crashes.check(before, moved, store)
 
     def _limits(self, moved: list[Job]) -> None:
@@ -167,7 +170,7 @@ class Ledger:
                 raise Violation(f"{row.id} started before its time")
             if not row.token or not row.session:
                 raise Violation(f"{row.id} runs for nobody")
-        if row.state == "completed" and (before is None or before.state != "completed"):
+        if row.state == "completed" and row.turn is None and (before is None or before.state != "completed"):
             self.ends += 1
             said = self.returned.get((row.id, row.attempt), Violation)
             if said is Violation or json.loads(row.result or "") != said:

@@ -14,6 +14,7 @@ from easyjobs.core.changes import AddEdge, Insert, Release, Unit
 from easyjobs.core.events import Completed, WorkerDied
 from easyjobs.core.job import Job
 from easyjobs.hub import judge as judging
+from easyjobs.hub import submission
 from easyjobs.hub.chains import Chains, Links
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.desk import Desk
@@ -22,6 +23,7 @@ from easyjobs.hub.entries import Arrival, Chore, Entry, Word
 from easyjobs.hub.reception import Reception
 from easyjobs.hub.services import ticker
 from easyjobs.hub.services.breaker import Breaker
+from easyjobs.hub.turning import Turning
 from easyjobs.stores.memory import MemoryStore, tables
 from easyjobs.stores.memory.tables import Tables
 from easyjobs.workers.runner import Runner
@@ -339,6 +341,39 @@ def the_breaker_never_opens(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Breaker, "failed", lambda self, live, job, now: None)
 
 
+def nobody_asks_what_is_fresh(patch: pytest.MonkeyPatch) -> None:
+    """Jobs that depend on others are taken in like any other."""
+    turn_of = submission.turn_of
+    patch.setattr(submission, "turn_of", lambda *call: "spread" if turn_of(*call) == "spread" else None)
+
+
+def fresh_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """Once done is done."""
+    needs = Turning._needs
+
+    def patient(self: Turning, *job: Any) -> Any:
+        return [(name, wanted, within * 1e6) for name, wanted, within in needs(self, *job)]
+
+    patch.setattr(Turning, "_needs", patient)
+
+
+def a_group_is_spread_again(patch: pytest.MonkeyPatch) -> None:
+    """It keeps its turn after it was spread."""
+
+    def spread(job: Job, event: Any, *rest: Any) -> Any:
+        if job.turn != "spread":
+            return lifecycle.Ignored("settled")
+        return lifecycle.Step({"state": "queued", "deps_left": job.deps_left + event.members})
+
+    patch.setitem(lifecycle._DECIDE, lifecycle.Spread, spread)
+
+
+def a_bad_end_ends_the_group(patch: pytest.MonkeyPatch) -> None:
+    """A group waits for its members as for prerequisites."""
+    wait = Turning._wait
+    patch.setattr(Turning, "_wait", lambda self, links, row, edges, bad: wait(self, links, row, edges, "fail"))
+
+
 class Planted(NamedTuple):
     """A bug, and what of a violation's words must be there when the right invariant has found it."""
 
@@ -375,5 +410,9 @@ PLANTS: dict[str, Planted] = {
         (company_after_a_crash, "not alone after a crash"),
         (who_comes_at_once_hides_the_crash, "took its worker with it"),
         (the_breaker_never_opens, "given to a worker that only fails"),
+        (nobody_asks_what_is_fresh, "was never asked what it needs"),
+        (fresh_for_ever, r"no base \d is fresh"),
+        (a_group_is_spread_again, r"group .* has members \["),
+        (a_bad_end_ends_the_group, "group .* is failed, and its members are"),
     )
 }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-from easyjobs import EasyJobsWorker, NoRetry, Retry, current_job
+from easyjobs import Dependency, EasyJobsWorker, NoRetry, Retry, current_job, same
 from easyjobs.testing.network import Node
 from tests.simulation.ledger import Ledger
+from tests.simulation.turns import COVERED, FRESH, KINDS
 
 TASKS = (
     "ok",
@@ -35,6 +36,11 @@ TASKS = (
     "noticed",
     "fatal",
     "once",
+    "base",
+    "fresh",
+    "fresh",
+    "fresh",
+    "cover",
 )
 CRAFTS = ("sawing", "milling", "drilling")
 """What is submitted in heaps: three tasks that a worker without a disk fails faster than others do them."""
@@ -206,6 +212,22 @@ class Players:
             ledger.crashes.took_its_worker(job)
             self._kill(node)
             await node.gate()
+
+        @task(retries=2, retry_delay=1)
+        async def base(n: int) -> Any:
+            await asyncio.sleep(1)
+            return await said(n)
+
+        @task(dependencies=Dependency("base", FRESH / 3600, n=same % KINDS))
+        async def fresh(n: int) -> Any:
+            return await said(n)
+
+        @task(write_all=["b"], retries=1, retry_delay=1)
+        async def cover(n: int, b: Literal[COVERED]) -> Any:  # type: ignore[valid-type]
+            await asyncio.sleep(1)
+            if b == 2 and n % 3 == 0:
+                raise ValueError("two")
+            return await said([n, b])
 
         @task(retry_policy="never")
         async def once(n: int) -> Any:

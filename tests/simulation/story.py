@@ -16,6 +16,7 @@ from easyjobs.testing.simulated import SimulatedCluster
 from tests.simulation.crashes import Violation
 from tests.simulation.ledger import Ledger
 from tests.simulation.players import CHAINS, CRAFTS, TASKS, Players
+from tests.simulation.turns import COVERED
 
 ROUGH = Weather(reset=0.004, swallow=0.002, stall=0.002, stall_for=(0.5, 20.0))
 WORKERS = ("w1", "w2", "w3")
@@ -52,7 +53,8 @@ class Story:
             if self.chance.random() < 0.1:
                 options["key"] = f"{task}-{n}"
             try:
-                handle = await client.submit("play", task, [] if task == "shared" else [n], **options)
+                arguments: list[Any] = {"shared": [], "cover": [n, "ALL"]}.get(task, [n])
+                handle = await client.submit("play", task, arguments, **options)
             except (Refused, ConnectionLost) as refusal:
                 self.ledger.tell(f"not taken: {refusal}")
                 continue
@@ -85,7 +87,8 @@ class Story:
             return
         else:
             row = self.cluster.rows._jobs[handle.id]
-            if row.state != "completed" or self.ledger.returned.get((row.id, row.attempt)) != value:
+            returned = self.ledger.returned.get((row.id, row.attempt)) if row.turn is None else {"jobs": len(COVERED)}
+            if row.state != "completed" or returned != value:
                 raise Violation(f"{handle.id} was told as completed with {value!r} while it is {row.state}")
 
     # -- the faults
@@ -139,6 +142,7 @@ class Story:
             elif fault == "clock":
                 seconds = self.chance.choice((-30.0, -5.0, 5.0, 3600.0))
                 self.ledger.set_back += max(0.0, -seconds)
+                self.ledger.turns.leaps += max(0.0, seconds)
                 self.cluster.clock.jump(seconds)
             elif fault == "reset":
                 self.cluster.network.reset(worker, manager)
