@@ -58,6 +58,8 @@ class Requests:
         now = self._store.now()
         jobs: list[Job] = []
         waits: set[str] = set()
+        # the id that a child process sends may be that of another's job, whose end is none of its business
+        early = connection.attempt is None
         for submission in message.jobs:
             try:
                 job = self._admission.admit(submission, now)
@@ -71,14 +73,17 @@ class Requests:
             jobs.append(job)
             if submission.wait:
                 waits.add(job.id)
-                connection.awaited.add(job.id)
-                self._announcer.wait(job.id, connection.ended)
+                if early:
+                    connection.awaited.add(job.id)
+                    self._announcer.wait(job.id, connection.ended)
         if jobs:
             self._committer.add(
                 Arrival(jobs, message.together, lambda arrival: self._answer(connection, arrival, waits))
             )
 
     def _answer(self, connection: Connection, arrival: Arrival, waits: set[str]) -> None:
+        if waits and connection.attempt is not None and not connection.closed():
+            self.wait(connection, list(waits.difference(arrival.refused, arrival.instead)))
         if not arrival.refused and not arrival.instead:
             connection.send(Accepted([job.id for job in arrival.jobs]), 40 * len(arrival.jobs))
             return

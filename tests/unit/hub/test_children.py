@@ -224,6 +224,30 @@ async def test_to_a_child_the_jobs_of_others_do_not_exist(house: House) -> None:
 
 
 @story
+async def test_a_child_that_sends_the_id_of_anothers_job_does_not_hear_its_end(house: House) -> None:
+    worker, a = await begun(house, slots=2)
+    other = await house.submit()
+    b = await worker.begin()
+    peer = await child(house, a)
+    house.store.gate.clear()
+    worker.finish(b, "nobody else's business")
+    peer.say(Submit([Submission(other.id, "q", "add", raw(["not the same"]), wait=True)]))
+    house.store.gate.set()
+    assert (await peer.hear(Refusal)).ids == [other.id]
+    await house.settle()
+    assert peer.heard_of(Result) == []
+
+
+@story
+async def test_a_child_hears_the_end_of_what_it_made_and_awaits_at_once(house: House) -> None:
+    worker, a = await begun(house, slots=2)
+    peer = await child(house, a)
+    peer.say(Submit([Submission(MADE, "q", "add", wait=True)]))
+    worker.finish(await worker.begin(), 3)
+    assert (await peer.hear(Result)).jobs[0].result == raw(3)
+
+
+@story
 async def test_what_a_child_has_made_is_its_own_whichever_attempt_made_it(house: House) -> None:
     worker, a = await begun(house, retries=1, retry_delay=0.0)
     first = await child(house, a)
