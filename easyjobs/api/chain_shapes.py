@@ -16,8 +16,8 @@ from easyjobs.hub.kin import Branch, Kin, Tree
 Why = Annotated[
     Relation,
     Meta(
-        description="Why `parent` made it: it called it, needed it `before` itself, had it run `after`, or has it look "
-        "after its `failure`."
+        description="Why `parent` made it: it called it, needed it `before` itself, had it run `after`, has it look "
+        "after its `failure`, depends on it (`dependency`), or is the group of which it is a `member`."
     ),
 ]
 Ids = Annotated[list[str], Meta(description="Ids of jobs.")]

@@ -292,3 +292,47 @@ def test_pydantic_is_not_imported_for_its_own_sake() -> None:
         "sys.exit('pydantic' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+# -- what people are told
+
+
+def test_the_docstring_says_what_parameters_are() -> None:
+    def told(a: int, b: str = "x", *rest: int, c: bool = False, d: int = 0, **more: str) -> None:
+        """Do it.
+
+        :param a: how many
+            of them, at least
+        :param str b: which: one
+        :param *rest: the others
+        :param c:
+        :returns: nothing
+        :param more: whatever
+
+        And so on.
+        """
+
+    signature = signature_of(told)
+    assert {p.name: p.description for p in signature.parameters} == {
+        "a": "how many of them, at least",
+        "b": "which: one",
+        "rest": "the others",
+        "c": "",
+        "d": "",
+        "more": "whatever",
+    }
+    properties = signature.schema()["properties"]
+    assert properties["a"] == {"type": "integer", "description": "how many of them, at least"}
+    assert "description" not in properties["d"]
+
+
+def test_a_description_is_no_part_of_the_hash_and_has_an_end() -> None:
+    def bare(a: int) -> None:
+        """Do it."""
+
+    def told(a: int) -> None:
+        """Do it."""
+
+    told.__doc__ = f":param a: {'x' * 5000}"
+    assert signature_of(bare).hash == signature_of(told).hash
+    assert len(signature_of(told).parameters[0].description) == 1000
