@@ -58,3 +58,22 @@ def test_its_file_is_tried_by_hand(tmp_path: Path) -> None:
     assert said == "reading one.txt"
     assert json.loads(result)["files"] == 1
     assert done.stderr == "progress: 100% one.txt\n"
+
+
+def test_a_file_that_is_tried_by_hand_has_a_job_to_speak_of(tmp_path: Path) -> None:
+    (tmp_path / "talks.py").write_text(
+        "from easyjobs import current_job\n"
+        "from easyjobs.workers.task import subprocess\n\n\n"
+        "@subprocess\n"
+        "async def work() -> list:\n"
+        "    job = current_job()\n"
+        "    job.log('so far, so good', 'warning')\n"
+        "    job.progress(None, 'somewhere')\n"
+        "    return [job.task, job.attempt, job.cancelled]\n\n\n"
+        "work()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "talks.py", "{}"], capture_output=True, text=True, timeout=60, cwd=tmp_path, check=True
+    )
+    assert json.loads(done.stdout) == ["talks", 1, False]
+    assert done.stderr.splitlines() == ["warning: so far, so good", "progress: somewhere"]
