@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from easyjobs.core import freshness
+from easyjobs.core import chain, freshness
 from easyjobs.core.chain import TaskName
 from easyjobs.core.freshness import Fault
 from easyjobs.core.task import Need, Operator, TaskSpec, Value
@@ -140,6 +141,21 @@ def validate_dependencies(specs: Iterable[TaskSpec]) -> list[str]:
     if grave:
         raise RegistrationError("; ".join(dict.fromkeys(grave)))
     return [_said(fault) for fault in found]
+
+
+def doubts(specs: Iterable[TaskSpec]) -> list[str]:
+    """What may be wrong with what the tasks of one worker depend on; of those that it has not itself others know."""
+    known = {TaskName(spec.queue, spec.name): spec for spec in specs}
+    own = {
+        name: replace(
+            spec,
+            options=replace(
+                spec.options, needs=tuple(n for n in spec.options.needs if chain.resolve(n.task, spec.queue) in known)
+            ),
+        )
+        for name, spec in known.items()
+    }
+    return [_said(fault) for fault in freshness.faults(own)]
 
 
 def _said(fault: Fault) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -16,6 +17,7 @@ from easyjobs.errors import ConfigurationError, ConnectionLost, RegistrationErro
 from easyjobs.ids import Ids
 from easyjobs.settings import WorkerSettings, worker_settings
 from easyjobs.tasks.decorator import BoundTask, Declare, bind
+from easyjobs.tasks.dependencies import doubts
 from easyjobs.tasks.handle import Call, JobHandle
 from easyjobs.tasks.options import TaskOptions
 from easyjobs.tasks.registry import Registry
@@ -27,6 +29,8 @@ from easyjobs.workers.calls_of_child import Inside, inside
 from easyjobs.workers.engine import Engine, Reach
 from easyjobs.workers.signals import stop_signals
 from easyjobs.workers.startup import Application, stop_with, worker_of
+
+log = logging.getLogger("easyjobs")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -201,6 +205,8 @@ class EasyJobsWorker:
                 "`if __name__ == '__main__':`"
             )
         if self._engine is None:
+            for doubt in doubts(self._registry.specs()):
+                log.warning("%s", doubt)
             self._engine = Engine(
                 self.settings,
                 self._registry,

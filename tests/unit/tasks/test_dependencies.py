@@ -15,7 +15,7 @@ from easyjobs import Dependency, same, task
 from easyjobs.core.task import Need, Value
 from easyjobs.errors import RegistrationError
 from easyjobs.tasks.decorator import bind
-from easyjobs.tasks.dependencies import Same, validate_dependencies
+from easyjobs.tasks.dependencies import Same, doubts, validate_dependencies
 from easyjobs.tasks.registry import Registry
 
 
@@ -266,6 +266,17 @@ def test_what_nobody_fills_in_is_warned_of() -> None:
         "task 'bar': Dependency(foo): nobody says what 'a' is when a job of foo must be made"
     ]
     assert validate_dependencies([bound(foo).spec]) == []
+
+
+def test_of_one_workers_tasks_those_of_others_are_not_doubted() -> None:
+    def bar(c: str) -> None:
+        """Do it."""
+
+    one = bound(task(dependencies=[Dependency("elsewhere", 1, x=1), Dependency(foo, 1, b=7)])(bar))
+    assert doubts([bound(foo).spec, one.spec]) == [
+        "task 'bar': Dependency(foo): b=7 is no value of foo's parameter",
+        "task 'bar': Dependency(foo): nobody says what 'a' is when a job of foo must be made",
+    ]
 
 
 def test_the_words_are_public() -> None:

@@ -23,6 +23,7 @@ from easyjobs.protocol.messages import (
     Toggled,
     Verdict,
 )
+from easyjobs.tasks.dependencies import Dependency
 from easyjobs.tasks.handle import Call
 from easyjobs.workers.worker import EasyJobsWorker
 
@@ -158,6 +159,24 @@ def test_a_wrong_secret_is_said_once_and_tried_again_slowly(caplog: pytest.LogCa
     play(story)
     complaints = [record for record in caplog.records if "refused the secret" in record.message]
     assert [record.levelno for record in complaints] == [logging.ERROR]
+
+
+def test_what_a_dependency_leaves_open_is_warned_of_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(worker: EasyJobsWorker, manager: ScriptedManager) -> None:
+        @worker.task()
+        async def prices(day: int) -> None:
+            """Fetch them."""
+
+        @worker.task(dependencies=Dependency(prices, 1))
+        async def report() -> None:
+            """Needs prices of some day."""
+
+        await worker.start()
+        await manager.welcome()
+
+    play(story)
+    (warning,) = [record.getMessage() for record in caplog.records if "Dependency" in record.getMessage()]
+    assert "nobody says what 'day' is when a job of prices must be made" in warning
 
 
 def test_a_worker_replaced_by_a_newer_session_stops_its_jobs_and_stays_away(caplog: pytest.LogCaptureFixture) -> None:
