@@ -10,7 +10,7 @@ import msgspec
 from easyjobs.core import groups
 from easyjobs.core.job import Job, Turn
 from easyjobs.core.states import QUEUED, WAITING
-from easyjobs.errors import ArgumentsRefused, TooMany, Unprocessable
+from easyjobs.errors import ArgumentsRefused, BadRequest, TooMany, Unprocessable
 from easyjobs.hub.arguments import parse
 from easyjobs.hub.catalog import Catalog, Entry
 from easyjobs.hub.settings import HubSettings
@@ -141,6 +141,8 @@ def arguments_of(entry: Entry, args: str, kwargs: str, depth: int) -> dict[str, 
     by_place, by_name = (
         parse(text.encode(errors="replace"), depth, what) for text, what in ((args, "args"), (kwargs, "kwargs"))
     )
+    if type(by_place) is not list or type(by_name) is not dict:
+        raise BadRequest("The arguments are neither an array nor an object.")
     return entry.spec.signature.complete(by_place, by_name)
 
 

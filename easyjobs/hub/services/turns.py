@@ -34,11 +34,10 @@ class Turns:
 
     def come(self, jobs: Iterable[Job]) -> None:
         """Take the turns of these. May be called from callbacks."""
-        for job in jobs:
-            if job.id not in self._open:
-                self._open.add(job.id)
-                self._waiting.append(job)
-        if self._waiting:
+        news = [job for job in jobs if job.id not in self._open]
+        if news:
+            self._open.update(job.id for job in news)
+            self._waiting += news
             self.wake(None)
 
     async def run_once(self, now: float) -> float | None:

@@ -634,3 +634,56 @@ async def test_a_group_says_what_it_waits_for_and_how_it_ended(house: House) -> 
             end(a)
         await house.settle()
         assert (await house.hub.explainer.explain(group.id)).reasons[0].text.startswith(text)
+
+
+@story
+async def test_a_large_group_that_is_cancelled_half_made_takes_all_with_it(house: House) -> None:
+    await house.open()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups, "PAGE", 2)
+        large = spec("large", signature=Signature((select(*range(100)),)), write_all=("b",))
+        await worker(house, large, slots=1)
+        group = await house.submit("large", kwargs={"b": "ALL"})
+        while (await house.row(group.id)).deps_left < 10:
+            await house.settle(0.001)
+        await house.hub.cancel(group.id, "ann")
+        row, *members = await jobs_of(house, "large")
+    assert (row.state, row.turn) == ("cancelled", "spread")
+    assert 10 <= len(members) < 100
+    assert {(job.state, job.cancel) for job in members} <= {("cancelled", "ann"), ("running", "ann")}
+
+
+@story
+async def test_a_group_that_can_no_longer_be_read_fails(house: House) -> None:
+    await house.open(GROUP)
+    group = await house.submit("cover", kwargs={"a": 1, "b": "ALL"})
+    house.store._jobs[group.id].kwargs = "[]"
+    await worker(house, GROUP)
+    await house.settle()
+    row = await house.row(group.id)
+    assert (row.state, json.loads(row.error or "")["type"]) == ("failed", "ArgumentsRefused")
+
+
+@story
+async def test_a_store_that_stays_away_is_asked_now_and_then(house: House) -> None:
+    await house.open()
+    peer = await worker(house, FOO, BAR)
+    reads, asked = house.store.fresh, []
+
+    async def away(keys: Sequence[str]) -> dict[str, float]:
+        asked.append(house.clock.wall())
+        raise StoreUnavailable("it does not answer")
+
+    house.store.fresh = away  # type: ignore[method-assign]
+    await house.submit("bar", kwargs=CALL)
+    await house.settle(60.0)
+    assert 3 < len(asked) < 10
+    house.store.fresh = reads  # type: ignore[method-assign]
+    assert (await peer.begin()).task == "foo"
+
+
+@story
+async def test_a_unique_group_is_there_once(house: House) -> None:
+    await house.open(spec("cover", signature=GROUP.signature, write_all=("b",), unique=True))
+    first = await house.submit("cover", kwargs={"a": 1, "b": "ALL"})
+    assert (await house.submit("cover", kwargs={"a": 1, "b": "ALL"})).id == first.id
