@@ -152,7 +152,8 @@ def postgres_url() -> Iterator[str]:
     if given:
         yield given
         return
-    server = own_server(fsync="off")  # what the machine does when it loses its power is not tested
+    # what becomes of it when the machine loses its power is not tested
+    server = own_server(fsync="off", deadlock_timeout="50ms")
     try:
         yield f"{server.url}?durability=any"
     finally:

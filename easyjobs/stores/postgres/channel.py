@@ -58,6 +58,8 @@ LIMITS: Final = {
 }
 COMMAND: Final = 40.0  # seconds: longer than the server's own limit, so that only a dead connection meets it
 
+HINTING: Final = {**LIMITS, "synchronous_commit": "off"}  # there is nothing to be made durable
+
 WRITING: Final = {
     **LIMITS,
     # few rows are found by index among very many, and no statistics of an hour ago shall say otherwise
@@ -116,7 +118,7 @@ class Channel:
                     connection.terminate()
 
     async def read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """`work`, a single statement that reads."""
+        """`work`, a single statement that writes no rows."""
         async with self._turn:
             if self._address.pooler:
                 return await self._transaction(work)

@@ -94,14 +94,12 @@ class Hints:
             hint, self._pending = self._pending, None
             if hint is not None:
                 try:
-                    await self._channel.write(partial(self._notify, note_of(hint, self._me).decode()))
+                    await self._channel.read(partial(self._notify, note_of(hint, self._me).decode()))
                 except StoreError as error:
                     log.debug("a hint to other managers was lost: %s", error)
             await asyncio.sleep(APART)
 
     async def _notify(self, note: str, connection: Connection) -> None:
-        # there is nothing to be made durable
-        await connection.execute("SET LOCAL synchronous_commit = off")
         await connection.execute("SELECT pg_notify($1, $2)", self._name, note)
 
     async def _listen(self) -> None:

@@ -11,6 +11,7 @@ from easyjobs.core.job import Job
 from easyjobs.core.states import FINAL, RUNNING, STATES
 from easyjobs.stores.postgres import texts
 from easyjobs.stores.postgres.channel import Connection
+from easyjobs.stores.postgres.failures import TAKEN, Again
 from easyjobs.stores.postgres.numbers import Numbers
 from easyjobs.stores.postgres.sessions import Sessions
 
@@ -55,7 +56,10 @@ class Inserts:
     async def run(
         self, connection: Connection, sessions: Sessions, numbers: Numbers
     ) -> tuple[list[tuple[Job, int]], list[int]]:
-        """Insert them: the jobs with the numbers they got, and the units that were refused."""
+        """Insert them: the jobs with the numbers they got, and the units that were refused.
+
+        :raises Again: another manager takes the same key at the same time.
+        """
         rows = []
         refused = []
         for row in self._rows:
@@ -72,6 +76,8 @@ class Inserts:
         given: dict[str, int] = {}
         try:
             given.update(await connection.fetch(texts.insert_jobs(self._width), *arrays))
+        except TAKEN as error:
+            raise Again from error  # by a job that was not committed when this statement looked
         finally:
             numbers.given(given.values(), taken)
         inserted = []

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from easyjobs.core.changes import AppendLogs
 from easyjobs.stores.postgres.channel import Connection
-from easyjobs.stores.postgres.failures import TAKEN, Again
 
+# two managers never number lines of one job at once; and the numbers are looked at once nobody else can write any
+_HOLD: Final = "SELECT id FROM jobs WHERE id = ANY($1::text[]) ORDER BY id FOR NO KEY UPDATE"
 _ENDS: Final = (
     "SELECT id, seq, coalesce((SELECT max(n) FROM logs WHERE job = seq), 0) FROM jobs WHERE id = ANY($1::text[])"
 )
@@ -24,11 +25,9 @@ _DROP: Final = "DELETE FROM logs WHERE job = $1 AND attempt = $2 AND voice = $3 
 
 
 async def write_lines(connection: Connection, ids: Iterable[str], writes: Sequence[AppendLogs]) -> None:
-    """Append and drop in the order of `writes`, which are about the jobs `ids`.
-
-    :raises Again: another manager wrote lines of the same job at the same time.
-    """
-    ends = {id: (seq, n) for id, seq, n in await connection.fetch(_ENDS, list(ids))}
+    """Append and drop in the order of `writes`, which are about the jobs `ids`."""
+    held = [id for (id,) in await connection.fetch(_HOLD, list(ids))]
+    ends = {id: (seq, n) for id, seq, n in await connection.fetch(_ENDS, held)}
     highest: dict[tuple[int, int, str], int] = {}
     rows: list[tuple[Any, ...]] = []
     drops: list[tuple[Any, ...]] = []
@@ -55,9 +54,6 @@ async def write_lines(connection: Connection, ids: Iterable[str], writes: Sequen
                 drops.append((*said_by, max(1, low), min(high, write.first - 1)))
         ends[write.id] = (seq, n)
     if rows:
-        try:
-            await connection.execute(_APPEND, *zip(*rows, strict=True))
-        except TAKEN as error:
-            raise Again from error
+        await connection.execute(_APPEND, *zip(*rows, strict=True))
     for drop in drops:
         await connection.execute(_DROP, *drop)

@@ -16,7 +16,7 @@ from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, 
 from easyjobs.stores.hints import hint_of
 from easyjobs.stores.postgres import reading, reads, schema, texts
 from easyjobs.stores.postgres.address import address_of
-from easyjobs.stores.postgres.channel import LIMITS, WRITING, Channel, Connection
+from easyjobs.stores.postgres.channel import HINTING, LIMITS, WRITING, Channel, Connection
 from easyjobs.stores.postgres.clock import GivenClock, ServerClock
 from easyjobs.stores.postgres.failures import UNWRITABLE
 from easyjobs.stores.postgres.hints import Hints
@@ -64,7 +64,7 @@ class PostgresStore:
         self._near = Channel(self.address, WRITING)  # short reads, by key
         self._far = Channel(self.address, LIMITS)  # lists, as the planner thinks best
         self._writer = Writer(self._writing)
-        self._hints = Hints(self.address, Channel(self.address, LIMITS), Ids().token())
+        self._hints = Hints(self.address, Channel(self.address, HINTING), Ids().token())
         self._is_open = False
 
     def _new_clock(self) -> ServerClock | GivenClock:
@@ -88,6 +88,10 @@ class PostgresStore:
             raise
         self._is_open = True
         self._hints.start()
+
+    def nearly_full(self) -> bool:
+        """The server's disk cannot be seen from here: it says so itself, with StoreFull, when it is full."""
+        return False
 
     def listen(self, heard: Callable[[Hint], None]) -> None:
         """Tell `heard` what other managers commit; see `base.Store.listen`."""

@@ -71,7 +71,7 @@ def insert_jobs(width: int) -> str:
         f"INSERT INTO jobs ({columns}, seq)"
         f" SELECT {columns}, coalesce((${len(names) + 1}::bigint[])[nth], nextval('jobs_seq')) FROM ("
         f"SELECT v.*, row_number() OVER (ORDER BY place) AS nth FROM {given[:-1]}, place)"
-        f" WHERE {' AND '.join(free)} ORDER BY place) AS fresh ON CONFLICT DO NOTHING RETURNING id, seq"
+        f" WHERE {' AND '.join(free)} ORDER BY place) AS fresh RETURNING id, seq"
     )
 
 
