@@ -8,12 +8,17 @@ from typing import Final, NamedTuple
 from easyjobs.errors import ConfigurationError, StoreCorrupt, StoreLocked
 from easyjobs.stores.postgres.address import Address
 from easyjobs.stores.postgres.channel import Connection
+from easyjobs.stores.postgres.failures import Again
 
 OLDEST: Final = 130000  # PostgreSQL 13
 
 # one lock for each schema, so that two of one database do not wait for each other
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('easyjobs.migrations.' || $1, 0))"
-_THERE: Final = "SELECT to_regclass($1) IS NOT NULL"
+# to_regclass would answer from a cache that is not told, while we wait for the lock, of what others made
+_THERE: Final = (
+    "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+    " WHERE nspname = $1 AND relname = 'migrations')"
+)
 _VERSION: Final = "SELECT coalesce(max(number), 0) FROM migrations"
 _STRANGERS: Final = (
     "SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = $1"
@@ -55,7 +60,7 @@ async def check_server(connection: Connection, address: Address) -> None:
 async def status(connection: Connection, schema: str) -> Status:
     """How far the tables are; to be asked in a transaction, or outside."""
     newest = len(scripts())
-    if not await connection.fetchval(_THERE, f'"{schema}".migrations'):
+    if not await connection.fetchval(_THERE, schema):
         return Status(0, newest)
     return Status(int(await connection.fetchval(_VERSION)), newest)
 
@@ -63,12 +68,15 @@ async def status(connection: Connection, schema: str) -> Status:
 async def migrate(connection: Connection, address: Address) -> Status:
     """Bring the tables to the newest version, in the transaction under way; how far they were.
 
-    :raises StoreCorrupt: they are of a newer version, or the schema is somebody else's.
+    :raises Again: somebody else has just made them. StoreCorrupt: they are of a newer version, or the schema is
+        somebody else's.
     """
     before = await status(connection, address.schema)
     if before.version < before.newest:
         await connection.execute(_LOCK, address.schema)
-        before = await status(connection, address.schema)  # another one may have been here meanwhile
+        if not before.version and await connection.fetchval(_THERE, address.schema):
+            raise Again  # another one was here meanwhile: a new transaction knows the names of what it made
+        before = await status(connection, address.schema)
     if before.version > before.newest:
         raise StoreCorrupt(
             f"The store {address.shown} has schema {before.version}, this version of easyjobs knows {before.newest}:"
