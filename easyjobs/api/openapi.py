@@ -12,6 +12,7 @@ import msgspec
 from easyjobs.api.endpoints import Endpoint
 from easyjobs.api.events import MEDIA_TYPE as EVENTS
 from easyjobs.api.problems import MEDIA_TYPE, Problem
+from easyjobs.core.task import TaskSpec
 from easyjobs.hub.queries import TaskView
 
 Json = dict[str, Any]
@@ -23,6 +24,7 @@ _SCHEMES: Final[Json] = {
     "EasyJobsSecret": {"type": "http", "scheme": "bearer", "description": "The server secret."},
     "EasyJobsSession": {"type": "apiKey", "in": "cookie", "name": "easyjobs_session", "description": "From /login."},
 }
+LONGEST_SUMMARY: Final = 120
 _SECURITY: Final[list[dict[str, list[str]]]] = [{name: []} for name in _SCHEMES]
 _PATH: Final[Json] = {"id": {"type": "string", "format": "uuid"}}
 _KEY: Final[Json] = {
@@ -118,7 +120,7 @@ class _Pages:
         return {
             **generic,
             "tags": [spec.queue],
-            "summary": spec.name if view.available else f"{spec.name} (no worker offers it now)",
+            "summary": _summary(spec) if view.available else f"{_summary(spec)} (no worker offers it now)",
             "description": spec.doc,
             "operationId": f"easyjobs.{spec.queue}:{spec.name}",
             "parameters": [parameter for parameter in generic["parameters"] if parameter["in"] != "path"],
@@ -182,3 +184,9 @@ def _reference(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, str) and value.startswith(DEFS) and value.removeprefix(DEFS) in names:
         return SCHEMAS + names[value.removeprefix(DEFS)]
     return _moved(value, names)
+
+
+def _summary(spec: TaskSpec) -> str:
+    """The task's name and the first line of its docstring."""
+    first = spec.doc.strip().partition("\n")[0].strip()
+    return f"{spec.name}: {first[:LONGEST_SUMMARY]}" if first else spec.name

@@ -1,4 +1,4 @@
-"""`easyjobs jobs`: list, show, explain, draw, cancel, retry; the logs are in a file of their own."""
+"""`easyjobs jobs`: list, show, explain, draw, cancel, retry, delete; `add` and the logs have files of their own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from easyjobs.cli.add import add_job
 from easyjobs.cli.asking import as_json, connect, each, manager_options, print_json, shown_time
 from easyjobs.cli.http import Api
 from easyjobs.cli.logs import lines_after, show_logs
@@ -29,13 +30,14 @@ SHOWN: Final = 10  # ids of one reason
 @manager_options
 @click.pass_context
 def command(ctx: click.Context, url: str, insecure: bool, secret_file: str | None) -> None:
-    """Look at jobs, cancel them, run them again. Times are in UTC.
+    """Make jobs, look at them, cancel them, run them again. Times are in UTC.
 
     The secret is read from --secret-file, EASYJOBS_MANAGER_SECRET or EASYJOBS_SECRET.
     """
     connect(ctx, url, insecure, secret_file)
 
 
+command.add_command(add_job)
 command.add_command(show_logs)
 
 
@@ -146,6 +148,20 @@ def cancel_jobs(api: Api, ids: Sequence[str], raw: bool) -> None:
 def retry_jobs(api: Api, ids: Sequence[str], raw: bool) -> None:
     """Run jobs again that have ended. Each makes a new job, whose id is printed."""
     each(ids, lambda id: api.post("jobs", id, "retry"), lambda id, job: f"{id} runs again as {job['id']}", raw)
+
+
+@command.command("delete")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@as_json
+@click.pass_obj
+def delete_jobs(api: Api, ids: Sequence[str], raw: bool) -> None:
+    """Remove jobs, with their attempts and logs. One that waits is cancelled first; one that runs is refused."""
+
+    def delete(id: str) -> Job:
+        api.delete("jobs", id)
+        return {"id": id, "deleted": True}
+
+    each(ids, delete, lambda id, _: f"{id} is deleted", raw)
 
 
 def _row(job: Job) -> tuple[str, ...]:

@@ -21,10 +21,13 @@ def delay(failures: int, options: Options, jitter: float) -> float:
     """Seconds until the next attempt after the `failures`-th failure (from 1).
 
     `min(1 h, 2 s * 2^(failures - 1))` spread over its upper half by `jitter` (0 to 1), unless the task has a
-    `retry_delay` (then exactly that, times `backoff` for each further failure if it has one).
+    `retry_delay` (then exactly that, times `backoff` for each further failure if it has one, and always for one that is
+    retried without end).
     """
     if options.retry_delay is not None:
-        return min(LONGEST_DELAY, _grown(options.retry_delay, options.backoff or 1.0, failures))
+        endless = options.retry_policy == "retry_always" and options.retries is None
+        factor = options.backoff or (2.0 if endless else 1.0)
+        return min(LONGEST_DELAY, _grown(options.retry_delay, factor, failures))
     longest = min(LONGEST_DELAY, _grown(BASE_DELAY, options.backoff or 2.0, failures))
     return longest * (0.5 + 0.5 * jitter)
 

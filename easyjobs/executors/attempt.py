@@ -14,6 +14,7 @@ import msgspec
 from easyjobs.background import Nursery
 from easyjobs.executors.child import Child
 from easyjobs.executors.pipe import (
+    CUT_OFF,
     HEAD,
     Begun,
     Done,
@@ -124,6 +125,14 @@ class ChildAttempt:
         if self._child is not None:
             self._child.signal(signal.SIGKILL)
 
+    def _silent(self) -> None:
+        """The child lives, and has closed what it talks with us by."""
+        if self._ran is None and self._over is None:
+            self._over = ChildProcessError(
+                "the child process became another program, or closed its connection to the worker, and was killed"
+            )
+        self.kill()
+
     # -- stopping
 
     def _stop(self) -> None:
@@ -158,7 +167,8 @@ class ChildAttempt:
                     raise ConnectionAbortedError("its words are no words")
                 self._heard(decode_from_child(await reader.readexactly(size)))
         except (asyncio.IncompleteReadError, OSError, msgspec.DecodeError):
-            return  # it is gone, or nobody we can talk with: its exit decides
+            # it is gone and its exit decides; or nobody we can talk with, and without us it cannot end well
+            self._timers.append(self._loop.call_later(LINGER, self._silent))
         finally:
             self._writer.close()
 
@@ -220,6 +230,10 @@ class ChildAttempt:
     def _why(self, status: int) -> str:
         last = next((line for line in reversed(self._lines) if line.strip()), "")
         said = f": {last}" if last else ""
+        if status == CUT_OFF and self._begun:
+            return (
+                "the task closed the file by which its child process talks with the worker, so its outcome is not known"
+            )
         if status < 0:
             return f"the child process was killed by {_name_of(-status)}{said}"
         if status > 0:

@@ -17,6 +17,8 @@ VARIABLE: Final = "EASYJOBS_CHILD"
 """The variable that tells a child process which of its files is the pipe."""
 
 HEAD: Final = 4
+CUT_OFF: Final = 74
+"""The exit status of a child process whose task has closed the pipe."""
 
 
 class Order(msgspec.Struct, omit_defaults=True):

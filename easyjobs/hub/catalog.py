@@ -112,9 +112,14 @@ class Catalog:
         if entry is None:
             if queue not in self._queues:
                 known = ", ".join(sorted(self._queues)[:20]) or "none yet"
-                raise NotFound(f"No queue {queue!r}; known queues: {known}.")
+                raise NotFound(
+                    f"No queue {queue!r}; known queues: {known}. A queue is known once a worker of it has connected."
+                )
             known = ", ".join(sorted(n for q, n in self._current if q == queue)[:50])
-            raise NotFound(f"No task {name!r} in queue {queue!r}; it has: {known}.")
+            raise NotFound(
+                f"No task {name!r} in queue {queue!r}; it has: {known}. A task is known once a worker that has it has "
+                "connected."
+            )
         return entry
 
     def get(self, queue: str, name: str) -> Entry | None:

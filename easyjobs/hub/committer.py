@@ -26,6 +26,8 @@ log = logging.getLogger("easyjobs.hub")
 PASSING = (AppendLogs, NoteProgress, Renew)  # writes that a store which is away too long may do without
 ALONE_AFTER = 2  # a word that was stale this often is committed by itself
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+LONGEST_PAUSE_FULL = 1.0  # room may come at any moment, and to ask costs little
+FULL = "The disk is full: no new jobs are taken until there is room."
 
 
 class Committer:
@@ -56,12 +58,16 @@ class Committer:
         self._arriving = 0
         self._failures = 0
         self._in_doubt = False
+        self._full = False
         self.trouble: str | None = None
         self.counters = counters
 
     def add(self, entry: Entry) -> None:
         """Have `entry` decided and committed with the next batch."""
         if type(entry) is Arrival:
+            if (self._full and self._inbox) or self._store.nearly_full():  # with an empty inbox, this one tries
+                entry.refuse(StorageFull(FULL))
+                return
             if self._arriving and self._arriving + len(entry.jobs) > self._settings.inbox:
                 entry.refuse(Unavailable("More submissions wait than the manager can store now; try again."))
                 return
@@ -209,6 +215,7 @@ class Committer:
             return
         committed = await self._store.commit(units, claim)
         if self.trouble is not None:
+            self._full = False
             log.warning("the store is back; it had failed with: %s", self.trouble)
             self.trouble = None
             self._failures = 0
@@ -243,14 +250,14 @@ class Committer:
             log.error("the store fails: %s", error)
         self.trouble = str(error) or type(error).__name__
         self.counters["store_failures"] += 1
-        full = isinstance(error, StoreFull)
+        full = self._full = isinstance(error, StoreFull)
         self._in_doubt = self._in_doubt or not full
         kept: list[Entry] = []
         for entry in batch:
             if type(entry) is not Arrival:
                 kept.append(entry)
             elif full:
-                entry.refuse(StorageFull("The disk is full: no new jobs are taken until there is room."))
+                entry.refuse(StorageFull(FULL))
             else:
                 entry.refuse(
                     Unavailable("The store failed; whether the job was stored is unknown. It is safe to send it again.")
@@ -266,7 +273,8 @@ class Committer:
         self._wake.set()
         self._outlets.doubt()
         if not full or kept:
-            await asyncio.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures, 6)))
+            longest = LONGEST_PAUSE_FULL if full else LONGEST_PAUSE
+            await asyncio.sleep(min(longest, FIRST_PAUSE * 2.0 ** min(self._failures, 6)))
             self._failures += 1
 
 

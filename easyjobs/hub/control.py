@@ -42,6 +42,12 @@ class Control:
         self._queries = queries
         self.learn: Callable[[], Awaitable[None]] = _nothing
 
+    async def find(self, queue: str, task: str) -> None:
+        """Look whether a task is known, here or at another manager. Raises NotFound."""
+        if self._catalog.get(queue, task) is None:
+            await self.learn()
+        self._catalog.find(queue, task)
+
     async def submit(self, submissions: list[Submission]) -> list[Submitted]:
         """Store all of them or none; returns when they are durable.
 
@@ -97,7 +103,7 @@ class Control:
 
     async def retry(self, id: str) -> Job:
         """A new job with the same task and arguments, which points at the old one and has its place in the chain; asked
-        again, that same job.
+        again, that same job, or when that has ended too, the next one.
 
         :raises NotFound: no such job, or its task is not known any more. Conflict: it has not ended.
             ArgumentsRefused: the task has changed and the old arguments do not fit it.
@@ -105,8 +111,13 @@ class Control:
         old = await self._queries.job(id)
         if old.state not in FINAL:
             raise Conflict(f"Job {id} is {old.state}; only a job that has ended can be run again.")
+        last, id = old.id, derived_id(old.id, "retry")
+        while (known := (await self._store.jobs([id])).get(id)) is not None:
+            if known.state not in FINAL:
+                return known
+            last, id = id, derived_id(id, "retry")
         submission = Submission(
-            derived_id(old.id, "retry"),
+            id,
             old.queue,
             old.task,
             msgspec.Raw(old.args.encode()),
@@ -116,7 +127,7 @@ class Control:
         job = self._admission.admit(submission, self._store.now())
         job.timeout = old.timeout
         job.max_attempts = old.max_attempts
-        job.retry_of, job.parent, job.relation = old.id, old.parent, old.relation
+        job.retry_of, job.parent, job.relation = last, old.parent, old.relation
         (submitted,) = await self.store([job])
         return submitted.job
 

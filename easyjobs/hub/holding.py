@@ -108,7 +108,12 @@ class Holding:
             since, by = pause.at, pause.by
             text = f"{who} paused by {by}. To go on: easyjobs resume worker {first.row.worker_id}."
         elif code == "worker_without_slots":
-            text = f"{who} without slots: stopping, running one job alone, or with threads that never came back."
+            if all(live.leaving for live in lives):
+                text = f"{who} stopping, and will hand back what does not end in time. Start another one."
+            else:
+                text = (
+                    f"{who} without slots: one job runs alone there, or threads never came back. Wait, or restart it."
+                )
         else:
             jobs = [id for live in lives for id in live.held]
             text = f"{who} full, with {several(len(jobs), 'job')}. Wait, start more workers, or give them more slots."

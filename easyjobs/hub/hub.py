@@ -339,14 +339,17 @@ class Hub:
         return await self.control.submit(list(submissions))
 
     async def wait(self, id: str, seconds: float) -> Job:
-        """The job when it has ended, or as it is after `seconds`. Raises NotFound."""
+        """The job when it has ended, or as it is after `seconds`, or when the server cancels us. Raises NotFound."""
         waiting = self._nursery.spawn(self.announcer.end_of(id, seconds), "wait")
         try:
             await asyncio.sleep(0)  # let it listen before the row is read: what ends between is then not missed
             job = await self.queries.job(id)
             if job.state in FINAL or seconds <= 0:
                 return job
-            return await asyncio.shield(waiting) or await self.queries.job(id)
+            try:
+                return await asyncio.shield(waiting) or await self.queries.job(id)
+            except asyncio.CancelledError:
+                return await self.queries.job(id)  # it is stored, whatever becomes of us: that is the answer
         finally:
             waiting.cancel()
 

@@ -17,11 +17,11 @@ from easyjobs.api.site import Site, public_paths
 from easyjobs.background import Nursery
 from easyjobs.clock import Clock, SystemClock
 from easyjobs.errors import ConfigurationError, ConnectionLost, RegistrationError, StoreError, Unavailable
+from easyjobs.hub.embedded import connect
 from easyjobs.hub.hub import Hub
 from easyjobs.hub.pausing import ALL
 from easyjobs.hub.settings import HubSettings
 from easyjobs.ids import Ids
-from easyjobs.hub.embedded import connect
 from easyjobs.manager.hosting import (
     hurry_server,
     listens_on,

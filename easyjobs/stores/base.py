@@ -143,6 +143,11 @@ class Store(Protocol):
         :raises StoreLocked: another manager has it. StoreCorrupt: damaged, or of a newer version.
         """
 
+    def nearly_full(self) -> bool:
+        """Whether so little room is left that new jobs must be refused, so that what has happened can still be written.
+        Cheap; asked for each submission.
+        """
+
     def listen(self, heard: Callable[[Hint], None]) -> None:
         """Tell `heard`, from `open` on, what other managers commit; it returns at once and raises nothing. Once, before
         `open`. A store of a single manager has nothing to tell.

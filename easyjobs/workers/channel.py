@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 from easyjobs.executors.pipe import (
+    CUT_OFF,
     HEAD,
     Done,
     Drop,
@@ -50,15 +51,21 @@ class Channel:
         """Whether this process is a copy of the one that the worker started."""
         return os.getpid() != self._pid
 
-    def say(self, message: FromChild) -> None:
-        """Tell the worker."""
+    def say(self, message: FromChild) -> bool:
+        """Tell the worker; whether that could be done. Without a worker the end is near anyway."""
         if not self.of_a_fork:
-            with self._speaking, contextlib.suppress(OSError):  # without a worker the end is near anyway
+            with self._speaking, contextlib.suppress(OSError):
                 self._socket.sendall(word(message))
+                return True
+        return False
 
     def may_report(self) -> bool:
-        """The function has ended: whether its outcome is still wanted. Waits for the answer; once."""
-        self.say(Done())
+        """The function has ended: whether its outcome is still wanted. Waits for the answer; once.
+
+        A task that has closed our file under us ends its process: nobody hears us, and nobody would ever answer.
+        """
+        if not self.say(Done()):
+            os._exit(CUT_OFF)
         self._answered.wait()
         return self._may_report
 

@@ -52,7 +52,7 @@ async def test_each_task_has_its_own_typed_path() -> None:
         document = (await http.get("/openapi.json")).json()
         check(document)
         post = document["paths"]["/api/queues/play/tasks/add"]["post"]
-        assert (post["summary"], post["description"]) == ("add", "Adds.\n\nTwo numbers.")
+        assert (post["summary"], post["description"]) == ("add: Adds.", "Adds.\n\nTwo numbers.")
         body = post["requestBody"]["content"]["application/json"]["schema"]
         assert body["properties"] == {"a": {"type": "integer"}, "b": {"type": "integer", "default": 1}}
         assert post["requestBody"]["required"] is True

@@ -75,7 +75,7 @@ async def submit_task(call: Call) -> Response:
     """
     query = read_query(call.request, SubmitQuery)
     queue, task = call.path("queue"), call.path("task")
-    call.hub.queries.task(queue, task)  # an unknown task is told before its arguments are read
+    await call.hub.control.find(queue, task)  # an unknown task is told before its arguments are read
     body = await read_body(call.request, call.hub.limits.arguments)
     submission = Submission(
         call.hub.job_id(),

@@ -46,7 +46,8 @@ class Rescuer:
         for live in self._roster.holders():
             end = live.lease_until if live.grace_until is None else min(live.grace_until, live.lease_until)
             if now >= end:
-                why = "its connection closed" if live.grace_until is not None else "it fell silent"
+                silent = live.grace_until is None or now - live.seen_at >= self._settings.lease
+                why = "it fell silent" if silent else "its connection closed"
                 self.lose(live, now, why)
             else:
                 due = end if due is None else min(due, end)

@@ -40,6 +40,10 @@ class MemoryStore(Tables):
         self._is_open = True
         self._clock = SteadyClock(self._source)
 
+    def nearly_full(self) -> bool:
+        """Memory has no such bound."""
+        return False
+
     def listen(self, heard: Callable[[Hint], None]) -> None:
         """There is no other manager to hear of."""
 

@@ -14,6 +14,11 @@ from easyjobs.errors import StoreCorrupt, StoreUnavailable
 APPLICATION: Final = 0x656A6F62  # marks the file as a store of easyjobs; 0001_jobs.sql sets it
 WRITER_CACHE_KIB: Final = 12_000
 CHECKPOINT_PAGES: Final = 2_000  # 8 MB of log; fewer stall commits more often, more stall them longer
+RESERVE: Final = 32 * 2**20
+"""Bytes of the disk that new jobs leave for results: room for a log of that size, and what it is written into."""
+
+SHARE: Final = 8
+"""Of a disk that is small itself, one part of so many."""
 
 
 class FileLock:
@@ -140,3 +145,12 @@ def remove(path: str) -> None:
         connection.close()
     for ending in ("", "-wal", "-shm"):
         Path(path + ending).unlink(missing_ok=True)
+
+
+def nearly_full(path: str) -> bool:
+    """Whether the disk under a store has less room than is kept for what has happened to stored jobs."""
+    try:
+        disk = os.statvfs(Path(path).absolute().parent)
+    except OSError:
+        return False  # whoever writes will say what is wrong
+    return disk.f_bavail * disk.f_frsize < min(RESERVE, disk.f_blocks * disk.f_frsize // SHARE)

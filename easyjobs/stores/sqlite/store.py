@@ -25,6 +25,8 @@ from easyjobs.stores.sqlite.writer import Busy, Writer
 
 T = TypeVar("T")
 
+LOOK_AT_DISK: Final = 0.25  # seconds between two looks at how full it is
+
 POLL: Final = 0.002  # seconds between looks at a lock that another process holds
 PATIENCE: Final = 2_500  # such looks: 5 s
 LARGE: Final = 2_000  # rows of a commit that are too many to write on the event loop
@@ -64,6 +66,8 @@ class SQLiteStore:
         self._thread: ThreadPoolExecutor | None = None
         self._pace = 0.0  # seconds that recent commits took
         self._is_open = False
+        self._full = False
+        self._look_at_disk = 0.0
         self._pruned = 0  # jobs up to here were looked at by `prune`
 
     async def open(self) -> None:
@@ -92,6 +96,14 @@ class SQLiteStore:
             raise translated(error, self.path) from error
         self._clock = SteadyClock(self._source)
         self._is_open = True
+
+    def nearly_full(self) -> bool:
+        """Whether the disk has hardly any room; looked at a few times a second."""
+        now = self._source.monotonic()
+        if now >= self._look_at_disk:
+            self._look_at_disk = now + LOOK_AT_DISK
+            self._full = files.nearly_full(self.path)
+        return self._full
 
     def listen(self, heard: Callable[[Hint], None]) -> None:
         """There is no other manager to hear of."""

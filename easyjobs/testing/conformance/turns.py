@@ -160,3 +160,29 @@ class TurnCases(Cases):
         offers: list[Offer] = [play.offer("s1"), play.offer("s2")]
         committed = await play.claim(*offers)
         assert (_ids(committed.turns), _ids(committed.claimed)) == (["j1"], ["j2"])
+
+    @story
+    async def test_a_job_may_be_hastened_and_joined_in_one_unit(self, play: Play) -> None:
+        await play.add(play.job("p"), play.job("f", turn="check"))
+        p, f = await play.row("p"), await play.row("f")
+        waits = Update(f, {"state": "waiting", "deps_left": 1, "turn": None})
+        hastened = Update(p, {"priority": 5})
+        assert await play.together(waits, hastened, AddEdge(Edge("p", "f"), join=True)) == Applied()
+        assert columns(await play.row("p"), "priority", "followers", "version") == (5, 1, 2)
+        assert isinstance(await play.together(hastened, AddEdge(Edge("p", "x"), join=True)), Stale)
+        assert [edge.follower for edge in await play.store.edges(["f", "x"])] == ["f"]
+
+    @story
+    async def test_a_bad_end_is_counted_for_a_group_and_ends_who_needed_it(self, play: Play) -> None:
+        group = play.job("g", state="waiting", turn="gather", deps_left=1)
+        follower = play.job("f", state="waiting", deps_left=1)
+        member = play.job("m", followers=2)
+        edges = [AddEdge(Edge("m", "g", "count")), AddEdge(Edge("m", "f"))]
+        assert await play.together(Insert(group), Insert(follower), Insert(member), *edges) == Applied()
+        m, f = await play.row("m"), await play.row("f")
+        ends = [Update(job, {"state": "failed", "finished_at": 1.0}) for job in (m, f)]
+        committed = await play.store.commit([Unit([*ends, Release("m")])])
+        assert committed.verdicts == [Applied()]
+        assert _ids(committed.released) == ["g"]
+        assert columns(await play.row("f"), "state", "deps_left") == ("failed", 0)
+        assert columns(await play.row("g"), "state", "deps_left") == ("waiting", 0)

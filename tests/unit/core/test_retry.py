@@ -38,6 +38,14 @@ def test_a_tasks_own_delay_is_kept_to_the_letter() -> None:
     assert [delay(n, growing, 0.0) for n in (1, 2, 3, 99)] == [5.0, 15.0, 45.0, LONGEST_DELAY]
 
 
+def test_what_is_retried_without_end_backs_off_unless_its_backoff_says_otherwise() -> None:
+    always = Options(retry_policy="retry_always", retry_delay=5.0)
+    assert [delay(n, always, 0.0) for n in (1, 2, 3, 99)] == [5.0, 10.0, 20.0, LONGEST_DELAY]
+    steady = Options(retry_policy="retry_always", retry_delay=5.0, backoff=1.0)
+    assert delay(50, steady, 0.0) == 5.0
+    assert delay(50, Options(retry_policy="retry_always", retries=60, retry_delay=5.0), 0.0) == 5.0
+
+
 def test_no_number_of_failures_and_no_factor_is_too_large() -> None:
     assert delay(10**6, PLAIN, 1.0) == LONGEST_DELAY
     assert delay(70, Options(backoff=1e6), 1.0) == LONGEST_DELAY

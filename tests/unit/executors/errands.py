@@ -78,6 +78,14 @@ def leaves(status: int) -> None:
     os._exit(status)
 
 
+def closes_all() -> None:
+    os.closerange(0, 256)
+
+
+def becomes_another() -> None:
+    os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(3600)"])
+
+
 def dies(number: int) -> None:
     os.kill(os.getpid(), number)
 

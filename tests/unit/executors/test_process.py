@@ -146,6 +146,25 @@ async def test_a_child_that_ends_without_a_word_is_told_by_its_status_and_last_l
     assert "killed by signal 40" in error(await house.run(errands.dies, 40))["message"]
 
 
+def test_one_that_becomes_another_program_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("easyjobs.executors.attempt.LINGER", 0.2)
+
+    async def told() -> None:
+        house = House()
+        said = error(await house.run(errands.becomes_another))
+        assert (said["type"], "became another program" in said["message"]) == ("ChildProcessError", True)
+        await house.executor.close()
+
+    asyncio.run(told())
+
+
+@story
+async def test_one_that_closes_all_its_files_ends_with_a_clear_error(house: House) -> None:
+    said = error(await house.run(errands.closes_all))
+    assert said["type"] == "ChildProcessError"
+    assert "closed the file by which its child process talks with the worker" in said["message"]
+
+
 @story
 async def test_the_timeout_ends_it_and_what_it_undid_is_seen(house: House) -> None:
     ran = await house.run(errands.polite, timeout=1.0)

@@ -666,7 +666,9 @@ async def test_a_job_that_is_run_again_gets_its_prerequisites_again_and_asking_t
     peer.finish((await given(peer, "b"))[0])
     peer.finish((await given(peer, "a"))[0])
     await house.settle()
-    assert (await house.hub.retry(job.id, "me")).state == "completed"
+    third = await house.hub.retry(job.id, "me")
+    assert (third.retry_of, third.state) == (first.id, "waiting"), "the last one has ended: here is another"
+    assert (await house.hub.retry(first.id, "me")).id == third.id
 
 
 # -- trouble

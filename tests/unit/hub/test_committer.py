@@ -139,6 +139,39 @@ async def test_a_full_disk_refuses_new_jobs_while_results_land(house: House) -> 
 
 
 @story
+async def test_while_what_has_happened_waits_for_room_new_jobs_are_refused_at_once(house: House) -> None:
+    await house.open()
+    worker = await house.worker(spec(run_after=("next",)), spec("next"), slots=2)
+    await house.submit()
+    assignment = await worker.begin()
+    house.store.full = True
+    worker.finish(assignment, 1)  # its follower finds no room, and so it waits
+    await house.settle(3.0)
+    before = house.loop.time()
+    for _ in range(20):
+        with pytest.raises(StorageFull):
+            await house.submit()
+    assert house.loop.time() - before < 0.1
+    house.store.full = False
+    await house.settle(1.5)
+    assert await house.states() == {"completed": 1, "running": 1}
+    await house.submit()
+
+
+@story
+async def test_on_a_disk_that_is_nearly_full_results_still_have_room(house: House) -> None:
+    await house.open()
+    worker = await house.worker(spec(), slots=2)
+    job = await house.submit()
+    assignment = await worker.begin()
+    house.store.nearly_full = lambda: True  # type: ignore[method-assign]
+    with pytest.raises(StorageFull):
+        await house.submit()
+    worker.finish(assignment, 1)
+    assert (await worker.hear(Ack, within=1.0)).applied == [job.id]
+
+
+@story
 async def test_results_land_on_a_full_disk_however_many_jobs_are_sent(house: House) -> None:
     await house.open()
     worker, client = await house.worker(spec(), slots=2), await house.client()

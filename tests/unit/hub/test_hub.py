@@ -264,3 +264,14 @@ async def test_a_crashed_corridor_shows(house: House) -> None:
     house.hub.committer.poke()
     await house.settle()
     assert house.hub.ready() == (False, "the committer crashed; see the log")
+
+
+@story
+async def test_who_waits_for_a_job_when_the_server_stops_is_told_of_it_as_it_is(house: House) -> None:
+    await house.open()
+    await house.worker(spec(), slots=1)
+    job = await house.submit()
+    waiting = asyncio.ensure_future(house.hub.wait(job.id, 30.0))
+    await house.settle()
+    waiting.cancel()
+    assert (await waiting).id == job.id

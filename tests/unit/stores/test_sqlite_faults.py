@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from opening import add, commit, job, opened, session
@@ -42,6 +43,30 @@ async def test_a_task_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     async with opened(tmp_path / "jobs.db") as store:
         store._writer.connection.execute("INSERT INTO tasks VALUES ('etl', 'load', '', '{', 1.0)")
         assert await store.tasks() == []
+
+
+@pytest.mark.parametrize(
+    ("free", "total", "full"),
+    [(10**9, 10**12, False), (31 * 2**20, 10**12, True), (10**6, 3 * 10**6, False), (10**5, 3 * 10**6, True)],
+)
+async def test_a_part_of_the_disk_is_kept_for_results(
+    free: int, total: int, full: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = SimpleNamespace(f_frsize=1, f_bavail=free, f_blocks=total)
+    monkeypatch.setattr("easyjobs.stores.sqlite.files.os.statvfs", lambda path: disk)
+    async with opened(tmp_path / "jobs.db") as store:
+        assert store.nearly_full() is full
+        disk.f_bavail = total
+        assert store.nearly_full() is full, "it is not looked at for each job"
+
+
+async def test_a_disk_that_cannot_be_asked_is_not_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(path: Path) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("easyjobs.stores.sqlite.files.os.statvfs", gone)
+    async with opened(tmp_path / "jobs.db") as store:
+        assert not store.nearly_full()
 
 
 async def test_a_full_disk_refuses_the_commit_whole_and_is_survived(tmp_path: Path) -> None:
