@@ -12,10 +12,11 @@ from easyjobs.cli.text import plain
 
 
 @click.command("alerts", short_help="List what somebody should look at.")
+@click.argument("what", metavar="[list]", required=False, type=click.Choice(["list"]))
 @manager_options
 @as_json
 @click.pass_context
-def command(ctx: click.Context, url: str, insecure: bool, secret_file: str | None, raw: bool) -> None:
+def command(ctx: click.Context, what: str | None, url: str, insecure: bool, secret_file: str | None, raw: bool) -> None:
     """List what somebody should look at, oldest first; exit code 1 if there is anything.
 
     The secret is read from --secret-file, EASYJOBS_MANAGER_SECRET or EASYJOBS_SECRET.

@@ -14,10 +14,11 @@ COLUMNS: Final = ("id", "name", "host", "state", "queues", "jobs", "slots", "not
 
 
 @click.command("workers")
+@click.argument("what", metavar="[list]", required=False, type=click.Choice(["list"]))
 @manager_options
 @as_json
 @click.pass_context
-def command(ctx: click.Context, url: str, insecure: bool, secret_file: str | None, raw: bool) -> None:
+def command(ctx: click.Context, what: str | None, url: str, insecure: bool, secret_file: str | None, raw: bool) -> None:
     """List the workers, by name. `easyjobs pause worker` takes their ids.
 
     The secret is read from --secret-file, EASYJOBS_MANAGER_SECRET or EASYJOBS_SECRET.
