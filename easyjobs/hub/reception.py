@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from easyjobs.core import freshness
 from easyjobs.core.chain import TaskName, check
 from easyjobs.core.changes import LoseSession, PutSession, PutTask, Renew, Write
 from easyjobs.core.events import NeverStarted, WorkerDied
@@ -148,7 +149,7 @@ class Reception:
     def _judge_chains(self, worker_id: str, tasks: list[TaskSpec]) -> None:
         """Refuse chains that cannot be, over all that is offered now: what nobody offers any more stands in no way."""
         declared = {TaskName(spec.queue, spec.name): spec.options for spec in tasks}
-        chained = [name for name, o in declared.items() if o.run_before or o.run_after or o.on_failure]
+        chained = [name for name, o in declared.items() if o.run_before or o.run_after or o.on_failure or o.needs]
         if not chained:
             return
         offered = {(lane.queue, lane.task) for lane in self._roster.lanes_beside(worker_id)}
@@ -161,6 +162,7 @@ class Reception:
 
         for name in chained:
             check(name, options_of)
+            freshness.check(name, options_of)
 
     def _offer(self, live: Live, lanes: frozenset[Lane]) -> None:
         if lanes != live.lanes:

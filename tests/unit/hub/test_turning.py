@@ -15,7 +15,7 @@ from easyjobs.core.job import Edge, Job
 from easyjobs.core.signature import Parameter, Signature
 from easyjobs.core.task import Need, TaskSpec, Value
 from easyjobs.errors import ArgumentsRefused, StoreUnavailable
-from easyjobs.protocol.messages import Assign, Assignment
+from easyjobs.protocol.messages import Assign, Assignment, Hello
 from easyjobs.stores.base import JobQuery, Retention
 from easyjobs.stores.memory import MemoryStore
 
@@ -540,14 +540,24 @@ async def test_a_group_ends_though_nobody_is_free_and_though_the_manager_dies_be
 
 
 @story
-async def test_a_circle_that_no_one_worker_declared_fails_the_job_with_its_path(house: House) -> None:
+async def test_a_circle_with_a_task_that_nobody_offers_any_more_fails_the_job_with_its_path(house: House) -> None:
+    await house.open(needing("one", Need("two", HOUR)))
+    await worker(house, needing("two", Need("one", HOUR)), worker_id="w2")
+    await house.submit("two", kwargs=CALL)
+    (row,) = await jobs_of(house, "two")
+    assert row.state == "failed"
+    assert "a task may not depend on itself: two → one → two" in json.loads(row.error or "")["message"]
+
+
+@story
+async def test_a_worker_that_closes_a_circle_is_refused(house: House) -> None:
     await house.open()
     await worker(house, needing("one", Need("two", HOUR)), worker_id="w1")
-    await worker(house, needing("two", Need("one", HOUR)), worker_id="w2")
-    await house.submit("one", kwargs=CALL)
-    (row,) = await jobs_of(house, "one")
-    assert row.state == "failed"
-    assert "a task may not depend on itself: one → two → one" in json.loads(row.error or "")["message"]
+    for wrong in (needing("two", Need("one", HOUR)), needing("three", Need("no name!", HOUR))):
+        peer = Peer(house)
+        peer.say(Hello(1, "worker", worker_id="w2", name="w2", tasks=[wrong], slots=1))
+        await peer.until_closed()
+        assert "two → one → two" in peer.reason or "cannot name a task" in peer.reason
 
 
 @story
