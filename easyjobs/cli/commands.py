@@ -18,6 +18,7 @@ COMMANDS: Final = (
     "jobs",
     "schedules",
     "check",
+    "db",
     "workers",
     "pause",
     "resume",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import Final, NamedTuple
+from typing import Final
 
 from easyjobs.errors import ConfigurationError, StoreCorrupt, StoreLocked
 from easyjobs.stores.postgres.address import Address
 from easyjobs.stores.postgres.channel import Connection
 from easyjobs.stores.postgres.failures import Again
+from easyjobs.stores.version import Version
 
 OLDEST: Final = 130000  # PostgreSQL 13
 
@@ -23,13 +24,6 @@ _VERSION: Final = "SELECT coalesce(max(number), 0) FROM migrations"
 _STRANGERS: Final = (
     "SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = $1"
 )
-
-
-class Status(NamedTuple):
-    """`version` of the tables (0: there are none), and the `newest` that this code knows."""
-
-    version: int
-    newest: int
 
 
 async def check_server(connection: Connection, address: Address) -> None:
@@ -57,39 +51,39 @@ async def check_server(connection: Connection, address: Address) -> None:
             )
 
 
-async def status(connection: Connection, schema: str) -> Status:
-    """How far the tables are; to be asked in a transaction, or outside."""
+async def version_of(connection: Connection, schema: str) -> Version:
+    """How far the tables are."""
     newest = len(scripts())
     if not await connection.fetchval(_THERE, schema):
-        return Status(0, newest)
-    return Status(int(await connection.fetchval(_VERSION)), newest)
+        return Version(0, newest)
+    return Version(int(await connection.fetchval(_VERSION)), newest)
 
 
-async def migrate(connection: Connection, address: Address) -> Status:
+async def migrate(connection: Connection, address: Address) -> Version:
     """Bring the tables to the newest version, in the transaction under way; how far they were.
 
     :raises Again: somebody else has just made them. StoreCorrupt: they are of a newer version, or the schema is
         somebody else's.
     """
-    before = await status(connection, address.schema)
-    if before.version < before.newest:
+    before = await version_of(connection, address.schema)
+    if before.there < before.newest:
         await connection.execute(_LOCK, address.schema)
-        if not before.version and await connection.fetchval(_THERE, address.schema):
+        if not before.there and await connection.fetchval(_THERE, address.schema):
             raise Again  # another one was here meanwhile: a new transaction knows the names of what it made
-        before = await status(connection, address.schema)
-    if before.version > before.newest:
+        before = await version_of(connection, address.schema)
+    if before.there > before.newest:
         raise StoreCorrupt(
-            f"The store {address.shown} has schema {before.version}, this version of easyjobs knows {before.newest}:"
+            f"The store {address.shown} has schema {before.there}, this version of easyjobs knows {before.newest}:"
             " install a newer one."
         )
-    if before.version == 0:
+    if before.there == 0:
         await _refuse_strangers(connection, address)
         await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{address.schema}"')
         await connection.execute(
             "CREATE TABLE migrations (number integer PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())"
         )
     for number, script in enumerate(scripts(), 1):
-        if number > before.version:
+        if number > before.there:
             await connection.execute(script)
             await connection.execute("INSERT INTO migrations (number) VALUES ($1)", number)
     return before
@@ -101,7 +95,7 @@ async def drop(connection: Connection, address: Address, now: float) -> None:
     :raises StoreLocked: a manager leads there now. StoreCorrupt: the schema is somebody else's.
     """
     await connection.execute(_LOCK, address.schema)
-    if (await status(connection, address.schema)).version == 0:
+    if (await version_of(connection, address.schema)).there == 0:
         await _refuse_strangers(connection, address)
     elif await connection.fetchval("SELECT until > $1 FROM lead", now):
         raise StoreLocked(

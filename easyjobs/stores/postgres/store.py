@@ -22,6 +22,7 @@ from easyjobs.stores.postgres.failures import UNWRITABLE
 from easyjobs.stores.postgres.hints import Hints
 from easyjobs.stores.postgres.segment import forget_jobs
 from easyjobs.stores.postgres.writer import Writer
+from easyjobs.stores.version import Version
 
 T = TypeVar("T")
 
@@ -96,6 +97,13 @@ class PostgresStore:
     def listen(self, heard: Callable[[Hint], None]) -> None:
         """Tell `heard` what other managers commit; see `base.Store.listen`."""
         self._hints.heard = heard
+
+    async def version(self) -> Version:
+        """How far the tables are; nothing is changed. Before `open`."""
+        try:
+            return await self._writing.write(lambda connection: schema.version_of(connection, self.address.schema))
+        finally:
+            await self._writing.close()
 
     async def reset(self) -> None:
         """Remove the schema; see `base.Store.reset`. A manager has it while one leads.
