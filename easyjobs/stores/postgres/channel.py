@@ -146,7 +146,9 @@ class Channel:
             await connection.execute(self._begin)
             try:
                 result = await work(connection)
-            except (*UNWRITABLE, *FAILURES, Again):
+            except asyncio.CancelledError:
+                raise  # nobody knows what the connection is in the middle of
+            except BaseException:
                 if not connection.is_closed():
                     await connection.execute("ROLLBACK")
                 raise
@@ -167,7 +169,7 @@ class Channel:
         except FAILURES as error:
             self._drop(connection)
             raise translated(error, self._address.shown, unknown()) from error
-        except BaseException:  # we were cancelled: nobody knows what the connection is in the middle of
+        except asyncio.CancelledError:
             self._drop(connection)
             raise
 
