@@ -29,7 +29,7 @@ def foo(a: int, b: [1, 2, 3]) -> None:  # type: ignore[valid-type]
     """Do it."""
 
 
-@task(queue="mail")
+@task(queue="letters")
 def send(to: str) -> None:
     """Send it."""
 
@@ -52,10 +52,10 @@ def test_a_dependency_names_a_task_hours_and_arguments() -> None:
     ("named", "plain", "by_type_key"),
     [
         (foo, "foo", "test_dependencies:foo"),
-        (send, "mail:send", "mail:send"),
+        (send, "letters:send", "letters:send"),
         (bound(foo, "here"), "here:foo", "here:foo"),
         ("foo", "foo", "foo"),
-        ("mail:send", "mail:send", "mail:send"),
+        ("letters:send", "letters:send", "letters:send"),
         ("things.foo", "things:foo", "things:foo"),
         ("etl:reports.daily", "etl:reports.daily", "etl:reports.daily"),
     ],
@@ -188,10 +188,10 @@ def test_default_args_may_say_all_without_a_warning(caplog: pytest.LogCaptureFix
 
 def test_the_type_key_is_the_queue_or_the_last_name_of_the_module() -> None:
     assert foo.type_key == "test_dependencies"
-    assert send.type_key == "mail"
+    assert send.type_key == "letters"
     assert task(type_key="cool")(lambda_named()).queue == "cool"
     with pytest.raises(RegistrationError, match="either queue or type_key"):
-        task(type_key="cool", queue="mail")(lambda_named())
+        task(type_key="cool", queue="letters")(lambda_named())
 
 
 def module(name: str) -> types.ModuleType:
