@@ -49,18 +49,27 @@ class Sessions:
 
 
 class Nonces:
-    """Challenges that this process made, each good once and for a while. Nothing is remembered of those not spent."""
+    """Challenges that this process made, each good once and for a while. Nothing is remembered of those not spent.
+
+    Those of managers that `share` a secret are good at all of them, once at each.
+    """
 
     def __init__(self, clock: Clock, ids: Ids) -> None:
         self._clock = clock
         self._ids = ids
         # of this process alone: what an earlier one handed out cannot be replayed here
         self._key = "".join(ids.tokens(3)).encode()
+        self._now = clock.monotonic
         self._spent: dict[str, float] = {}
+
+    def share(self, secret: str) -> None:
+        """There are other managers: behind a balancer, whoever was challenged by one of us may answer another one."""
+        self._key = _sign(secret.encode(), "nonces", "of all").encode()
+        self._now = self._clock.wall
 
     def make(self, life: float) -> str:
         """A nonce that holds for `life` seconds."""
-        body = f"{int((self._clock.monotonic() + life) * 1000):x}-{self._ids.token()}"
+        body = f"{int((self._now() + life) * 1000):x}-{self._ids.token()}"
         return f"{body}-{_sign(self._key, 'nonce', body)}"
 
     def fresh(self, nonce: str) -> bool:
@@ -68,12 +77,12 @@ class Nonces:
         body, _, mac = nonce.rpartition("-")
         if not same(mac.encode(), _sign(self._key, "nonce", body).encode()):
             return False
-        return nonce not in self._spent and self._clock.monotonic() < self._end(nonce)
+        return nonce not in self._spent and self._now() < self._end(nonce)
 
     def spend(self, nonce: str) -> None:
         """`nonce` will not be fresh again. Only nonces with a right proof come here, so strangers cannot fill it."""
         if len(self._spent) >= MOST_SPENT:
-            now = self._clock.monotonic()
+            now = self._now()
             self._spent = {spent: end for spent, end in self._spent.items() if end > now}
         self._spent[nonce] = self._end(nonce)
 

@@ -64,6 +64,7 @@ class Gate:
         penalty: float = 0.25,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         children: Callable[[Held], Awaitable[bool]] = no_children,
+        nonces: Nonces | None = None,
     ) -> None:
         self._secret = secret
         self._clock = clock
@@ -74,7 +75,7 @@ class Gate:
         self._children = children
         self._punished = 0
         self.sessions = Sessions(secret, clock, ids)
-        self.nonces = Nonces(clock, ids)
+        self.nonces = nonces or Nonces(clock, ids)
 
     async def admit(self, scope: Scope, path: str) -> Identity:
         """Who asks for `path` (below our prefix).

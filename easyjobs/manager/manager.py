@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI
 
-from easyjobs.api.credentials import Cursors
+from easyjobs.api.credentials import Cursors, Nonces
 from easyjobs.api.gate import Gate
 from easyjobs.api.site import Site, public_paths
 from easyjobs.background import Nursery
@@ -113,6 +113,7 @@ class EasyJobsManager:
         self._secret = secret or self._made_secret
         self._hub: Hub | None = None
         self._stopping = False
+        self._nonces = Nonces(self._clock, self._ids)
         self._nursery = Nursery("manager")
         self._worker: EasyJobsWorker | None = None
         self._sites: WeakKeyDictionary[FastAPI, Site] = WeakKeyDictionary()
@@ -164,6 +165,7 @@ class EasyJobsManager:
             public=public_paths(open_docs=self.settings.open_docs),
             local_only=bool(self._made_secret),
             children=self._knows,
+            nonces=self._nonces,
         )
         base = own_base() if prefix else app.openapi
         self._sites[app] = site = Site(self._running, gate, Cursors(self._secret), prefix=prefix, base=base)
@@ -194,6 +196,8 @@ class EasyJobsManager:
             log_in_one_line(error)
             raise
         self._hub = hub
+        if not hub.store.single_manager:
+            self._nonces.share(self._secret)
         quiet_refusals()
         hurry_server(min(SERVER_SHARE, self.settings.stop_grace / 3))
         await self._start_worker()

@@ -73,6 +73,20 @@ def test_a_nonce_of_another_process_or_changed_is_not_fresh() -> None:
     assert [wrong for wrong in changed(nonce) if Nonces(clock, Ids(1)).fresh(wrong)] == []
 
 
+def test_managers_that_share_a_secret_know_each_others_nonces_each_once() -> None:
+    one, other, stranger = (Nonces(HandClock(), Ids(n)) for n in (1, 2, 3))
+    one.share("secret")
+    other.share("secret")
+    stranger.share("another secret")
+    nonce = one.make(60)
+    assert one.fresh(nonce)
+    assert other.fresh(nonce)
+    assert not stranger.fresh(nonce)
+    other.spend(nonce)
+    assert not other.fresh(nonce)
+    assert [wrong for wrong in changed(nonce) if one.fresh(wrong)] == []
+
+
 def test_spent_nonces_are_forgotten_when_their_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credentials, "MOST_SPENT", 10)
     clock = HandClock()
