@@ -12,9 +12,9 @@ from support import COMMAND, Cluster
 Make = Callable[..., Cluster]
 
 
-@pytest.fixture
-def cluster(make: Make) -> Cluster:
-    cluster = make()
+@pytest.fixture(params=["sqlite", "postgresql"])
+def cluster(make: Make, request: pytest.FixtureRequest) -> Cluster:
+    cluster = make() if request.param == "sqlite" else make(EASYJOBS_STORE=request.getfixturevalue("store_url"))
     cluster.start_manager()
     worker = cluster.start("worker", [COMMAND, "worker", "nice_worker"], cluster.worker_env("unused"))
     cluster.until_connected(worker)
