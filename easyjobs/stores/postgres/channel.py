@@ -71,7 +71,9 @@ WRITING: Final = {
 
 
 class Channel:
-    """Runs one piece of work at a time on a connection of its own; `close` it.
+    """Runs one piece of work at a time on a connection of its own, made when it is used; `close` it.
+
+    Where the server is not there, does not let us in, or cannot be written, that work raises StoreUnavailable.
 
     :param settings: of the server, for this connection. Through a pooler they are set anew in each transaction.
     """
@@ -86,11 +88,7 @@ class Channel:
         self._connection: Connection | None = None
         self._turn = asyncio.Lock()
 
-    async def connect(self) -> Connection:
-        """The connection, made if there is none. For `LISTEN`; for all else there are `read` and `write`.
-
-        :raises StoreUnavailable: the server is not there, does not let us in, or cannot be written.
-        """
+    async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
             try:
                 self._connection = await asyncpg.connect(
@@ -161,7 +159,7 @@ class Channel:
     async def _guarded(
         self, work: Callable[[Connection], Awaitable[T]], unknown: Callable[[], bool] = lambda: False
     ) -> T:
-        connection = await self.connect()
+        connection = await self._connected()
         try:
             return await work(connection)
         except (Again, *AGAIN, *UNWRITABLE):

@@ -20,6 +20,7 @@ from easyjobs.stores.base import Hint, Kind
 from easyjobs.stores.hints import both
 from easyjobs.stores.postgres.address import Address
 from easyjobs.stores.postgres.channel import Channel, Connection
+from easyjobs.stores.postgres.failures import UNWRITABLE
 
 log = logging.getLogger("easyjobs.stores")
 
@@ -95,7 +96,7 @@ class Hints:
             if hint is not None:
                 try:
                     await self._channel.read(partial(self._notify, note_of(hint, self._me).decode()))
-                except StoreError as error:
+                except (StoreError, *UNWRITABLE) as error:
                     log.debug("a hint to other managers was lost: %s", error)
             await asyncio.sleep(APART)
 
@@ -107,10 +108,7 @@ class Hints:
         pause = FIRST_PAUSE
         while True:
             try:
-                connection = await self._channel.connect()
-                self._lost.clear()
-                connection.add_termination_listener(lambda _: self._lost.set())
-                await connection.add_listener(self._name, self._on_note)
+                await self._channel.read(self._attach)
             except StoreError as error:
                 log.warning("what other managers do is heard late: %s", error)
                 await asyncio.sleep(pause)
@@ -120,6 +118,11 @@ class Hints:
             if self.heard is not None:
                 self.heard(Hint(kinds=list(KINDS), more=True))
             await self._lost.wait()
+
+    async def _attach(self, connection: Connection) -> None:
+        self._lost.clear()
+        connection.add_termination_listener(lambda _: self._lost.set())
+        await connection.add_listener(self._name, self._on_note)
 
     def _on_note(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
         try:
