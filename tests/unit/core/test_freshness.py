@@ -95,6 +95,8 @@ def test_a_key_is_of_a_task_and_the_values_of_some_arguments() -> None:
 def test_a_job_will_do_when_the_arguments_that_are_looked_for_are_equal() -> None:
     assert freshness.serves({"a": 1, "b": 2}, {"a": 1.0})
     assert freshness.serves({"a": 1}, {})
+    assert freshness.serves({"a": "x", "b": [1, {"c": 2.0}]}, {"a": "x", "b": [1.0, {"c": 2}]})
+    assert not freshness.serves({"a": "1"}, {"a": 1})
     assert not freshness.serves({"a": 1}, {"a": 2})
     assert not freshness.serves({"a": 1}, {"b": 1})
 
