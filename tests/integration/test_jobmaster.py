@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -193,6 +194,12 @@ async def test_a_file_that_a_manager_has_is_refused(tmp_path: Path, many: Module
         await store.close()
 
 
-def test_tasks_are_those_of_all_modules_that_are_loaded(tmp_path: Path, many: ModuleType, nice: ModuleType) -> None:
-    keys = {(spec.queue, spec.name) for spec in JobMaster(f"sqlite:///{tmp_path}/jobs.db").tasks()}
-    assert {(many.__name__, "each"), (nice.__name__, "baz")} <= keys
+def test_tasks_are_those_of_all_modules_that_are_loaded(tmp_path: Path) -> None:
+    (tmp_path / "nice_tasks.py").write_text(NICE_TASKS)
+    (tmp_path / "many_tasks.py").write_text(MANY_TASKS)
+    program = "import nice_tasks, many_tasks\nfrom easyjobs import JobMaster\nprint(*(f'{t.queue}:{t.name}' for t in "
+    program += "JobMaster('memory:').tasks()))"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [f"many_tasks:{n}" for n in ("each", "flaky", "bad")] + [
+        f"nice_tasks:{n}" for n in ("foo", "bar", "baz")
+    ]

@@ -26,6 +26,13 @@ class Notebook:
         self.steps.append((job_id, value, note))
 
 
+@pytest.fixture(autouse=True)
+def nobody_captures() -> None:
+    """Workers that another test left standing, as if they had been killed, still do."""
+    while CaptureHandler._users:
+        CaptureHandler.remove()
+
+
 @pytest.fixture
 def notes() -> Notebook:
     return Notebook()
