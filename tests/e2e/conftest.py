@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import threading
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Generator[None, A
             for process in cluster.processes:
                 report.sections.append((f"what {process.name} said last", process.said()[-4000:]))
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard() -> None:
+    """Whoever runs the tests in the background has told them, and so their children, to ignore SIGINT."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

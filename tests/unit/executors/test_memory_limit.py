@@ -78,6 +78,6 @@ def test_this_very_process_uses_some() -> None:
     watch = MemoryWatch()
     if watch.possible:
         before = watch.used(os.getpid())
-        with mmap.mmap(-1, 64 * 2**20) as block:  # of the system's, not what this process had and freed
+        with mmap.mmap(-1, 64 * 2**20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as block:  # not what it had and freed
             block.write(b"x" * len(block))
             assert watch.used(os.getpid()) - before > 32 * 2**20
