@@ -6,6 +6,7 @@ import inspect
 import logging
 import re
 from collections.abc import Callable, Collection
+from enum import Enum
 from typing import Any
 
 import msgspec
@@ -125,6 +126,10 @@ def _schemas(shapes: list[Shape]) -> tuple[list[dict[str, Any]], dict[str, Any]]
         if not models.defs.keys() & defs.keys():
             break
         taken |= defs.keys()  # msgspec names its own types first
+    for hint, schema in zip(hints, described, strict=True):
+        if isinstance(hint, type) and issubclass(hint, Enum) and "$ref" in schema:
+            # msgspec sorts the values; which is the first of them is for their author to say
+            defs[str(schema["$ref"]).removeprefix(REF.format(name=""))]["enum"] = [member.value for member in hint]
     rest = list(described)
     schemas: list[dict[str, Any]] = []
     for shape in shapes:

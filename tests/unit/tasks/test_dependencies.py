@@ -148,7 +148,7 @@ def test_the_values_may_be_a_literal_or_an_enum() -> None:
     spec = bound(cover, write_all=["size", "color"]).spec
     assert [p.schema for p in spec.signature.parameters] == [
         {"enum": ["s", "m", "ALL"]},
-        {"enum": ["blue", "red", "ALL"]},
+        {"enum": ["red", "blue", "ALL"]},
     ]
     assert spec.signature.defs == {}
 
