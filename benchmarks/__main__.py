@@ -10,7 +10,8 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +67,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="fresh stores to take the median of")
     parser.add_argument("--old", type=int, default=0, help="also drain beside so many finished jobs")
+    parser.add_argument(
+        "--postgres", metavar="URL", help="on PostgreSQL, in a schema of its own (own: a server of ours)"
+    )
+    parser.add_argument("--managers", type=int, default=1, help="how many, on PostgreSQL")
     arguments = parser.parse_args()
+    with server(arguments.postgres) as url:
+        measure(arguments, url)
+
+
+@contextmanager
+def server(given: str | None) -> Iterator[str | None]:
+    """The URL of a schema for us; None: SQLite."""
+    if given is None:
+        yield None
+        return
+    own = None
+    if given == "own":
+        from tests.postgres_server import own_server
+
+        own = own_server()
+        given = own.url
+    try:
+        yield f"{given}{'&' if '?' in given else '?'}schema=bench_{os.getpid()}"
+    finally:
+        if own is not None:
+            own.close()
+
+
+def measure(arguments: argparse.Namespace, store: str | None) -> None:
+    """All that was asked for."""
     runs = []
     bounds = []
     for number_of_run in range(arguments.runs):
         bounds.append(machine())
-        with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder)) as cluster:
+        with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder), store, arguments.managers) as cluster:
             runs.append(run(spine.measure(cluster)))
+            cluster.end()
+            cluster.rows.remove()
         print(
             f"run {number_of_run + 1} of {arguments.runs}: {json.dumps({k: round(v, 2) for k, v in runs[-1].items()})}"
         )
@@ -86,7 +118,8 @@ def main() -> None:
         report["machine"],
         bounds,
     )
-    table("easyjobs: client, manager, one worker; SQLite, synchronous=FULL", report["easyjobs"], runs)
+    where = "SQLite, synchronous=FULL" if store is None else f"PostgreSQL, {arguments.managers} manager(s)"
+    table(f"easyjobs: client, manager, one worker; {where}", report["easyjobs"], runs)
     if "old rows" in report:
         table("The drain beside old jobs", report["old rows"])
     RESULTS.mkdir(exist_ok=True)

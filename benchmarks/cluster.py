@@ -1,4 +1,4 @@
-"""Manager and worker as they are deployed: processes of their own, SQLite with FULL durability."""
+"""Managers and workers as they are deployed: processes of their own; SQLite with FULL durability, or PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.rows import Rows
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -24,27 +26,31 @@ def free_port() -> int:
 
 
 class Cluster:
-    """One manager on a store of its own, and workers as they are asked for. A context manager: nothing outlives it."""
+    """Managers on a store of their own, and workers as they are asked for. A context manager: nothing outlives it.
 
-    def __init__(self, folder: Path) -> None:
+    :param store: its URL, by default a SQLite file. With several `managers`, clients come to the first and workers to
+        the last.
+    """
+
+    def __init__(self, folder: Path, store: str | None = None, managers: int = 1) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.ports = [free_port() for _ in range(managers)]
+        self.port = self.ports[0]
         self.url = f"http://127.0.0.1:{self.port}"
         self.secret = secrets.token_hex(16)
-        self.file = folder / "bench.db"
+        self.rows = Rows(store or f"sqlite:///{folder / 'bench.db'}")
         self._log = (folder / "processes.log").open("wb")
         self._env = {
             **os.environ,
             "EASYJOBS_SECRET": self.secret,
-            "EASYJOBS_STORE": f"sqlite:///{self.file}",
-            "EASYJOBS_MANAGER_URL": self.url,
+            "EASYJOBS_STORE": self.rows.url,
+            "EASYJOBS_MANAGER_URL": f"http://127.0.0.1:{self.ports[-1]}",
         }
         self._processes: list[subprocess.Popen[bytes]] = []
         self.http = httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.secret}"}, timeout=60)
 
     def __enter__(self) -> Cluster:
-        self.manager = self.start("easyjobs", "manager", "--host", "127.0.0.1", "--port", str(self.port))
-        self.until("the manager answers", lambda: self.http.get("/health/ready").status_code == 200)
+        self.begin()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -52,6 +58,21 @@ class Cluster:
         for process in reversed(self._processes):
             self.stop(process)
         self._log.close()
+
+    def begin(self) -> None:
+        """Start the managers, or start them again."""
+        self.managers = [
+            self.start("easyjobs", "manager", "--host", "127.0.0.1", "--port", str(port)) for port in self.ports
+        ]
+        self.manager = self.managers[0]
+        for port in self.ports:
+            url = f"http://127.0.0.1:{port}/health/ready"
+            self.until("the manager answers", lambda url=url: httpx.get(url).status_code == 200)
+
+    def end(self) -> None:
+        """Stop the managers."""
+        for manager in self.managers:
+            self.stop(manager)
 
     def start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start `python -m module arguments`."""

@@ -108,22 +108,16 @@ def _empty(cluster: Cluster) -> None:
     expected = ONE_BY_ONE + BULK
     cluster.until("the enqueued jobs are done", lambda: _state(cluster).get("completed") == expected)
     cluster.stop(worker)
-    cluster.stop(cluster.manager)
-    for file in cluster.folder.glob("bench.db*"):
-        file.unlink()
-    cluster.manager = cluster.start("easyjobs", "manager", "--host", "127.0.0.1", "--port", str(cluster.port))
-    cluster.until("the manager answers", lambda: cluster.http.get("/health/ready").status_code == 200)
+    cluster.end()
+    cluster.rows.remove()
+    cluster.begin()
     cluster.stop(cluster.worker())
 
 
 def _drain_rate(cluster: Cluster) -> float:
     """From the first to the last of the finished, by the times on their rows."""
-    db = sqlite3.connect(f"file:{cluster.file}?mode=ro", uri=True)
-    first, last = db.execute("SELECT min(finished_at), max(finished_at) FROM jobs WHERE state = 'completed'").fetchone()
-    at_first = db.execute("SELECT count(*) FROM jobs WHERE finished_at = ?", (first,)).fetchone()[0]
-    db.close()
-    rate: float = (DRAIN - at_first) / (last - first)
-    return rate
+    times = cluster.rows.finished(DRAIN)
+    return (DRAIN - times.count(min(times))) / (max(times) - min(times))
 
 
 async def _embedded(cluster: Cluster) -> float:
@@ -161,10 +155,9 @@ async def drain_beside(cluster: Cluster, rows: int) -> tuple[float, float]:
     rates = []
     for old in (0, rows):
         if old:
-            cluster.stop(cluster.manager)
-            fill(cluster.file, old)
-            cluster.manager = cluster.start("easyjobs", "manager", "--port", str(cluster.port))
-            cluster.until("the manager answers", lambda: cluster.http.get("/health/ready").status_code == 200)
+            cluster.end()
+            fill(cluster.rows.file, old)
+            cluster.begin()
         else:
             cluster.stop(cluster.worker())
         runs = [await _one_drain(cluster) for _ in range(3)]
@@ -180,9 +173,7 @@ async def _one_drain(cluster: Cluster) -> float:
     worker = cluster.worker()
     cluster.until("the queue is drained", lambda: _state(cluster).get("completed") == before + DRAIN)
     cluster.stop(worker)
-    db = sqlite3.connect(f"file:{cluster.file}?mode=ro", uri=True)
-    times = [row[0] for row in db.execute("SELECT finished_at FROM jobs ORDER BY seq DESC LIMIT ?", (DRAIN,))]
-    db.close()
+    times = cluster.rows.finished(DRAIN)
     first, last = min(times), max(times)
     if first < began - 60:
         raise SystemExit("the drain counted jobs that are not its own")
