@@ -15,8 +15,10 @@ from easyjobs.errors import ConfigurationError, StoreCorrupt, StoreLocked
 from easyjobs.settings import manager_settings
 from easyjobs.stores import open_store
 from easyjobs.stores.base import Store
+from easyjobs.stores.copying import Dump
 from easyjobs.stores.memory import MemoryStore
 from easyjobs.stores.sqlite import SQLiteStore
+from easyjobs.stores.sqlite.dump import dumped
 from easyjobs.stores.sqlite.version import version_of
 from easyjobs.stores.version import Version
 
@@ -73,6 +75,20 @@ def reset(store: str | None, yes: bool) -> None:
         click.confirm(f"Remove everything in {tables.name}?", abort=True)
     asyncio.run(found.reset())
     click.echo(f"{tables.name}: removed")
+
+
+@command.command("copy")
+@click.argument("source")
+@click.argument("target")
+def copy(source: str, target: str) -> None:
+    """Copy everything from the SQLite file SOURCE into the empty PostgreSQL store TARGET: jobs in all states, results,
+    logs, schedules, workers.
+
+    No manager may be using either. All or nothing is copied; counts and sums of both are compared. SOURCE stays as it
+    is: do not start a manager on it again. Workers just come back to a manager of TARGET.
+    """
+    copied = asyncio.run(_copy(source, target))
+    table(("table", "rows"), [(name, str(rows)) for name, rows in copied.items()])
 
 
 class Tables(NamedTuple):
@@ -143,3 +159,28 @@ async def _totals(store: Store) -> dict[State, int]:
         return await store.totals()
     finally:
         await store.close()
+
+
+async def _copy(source: str, target: str) -> dict[str, int]:
+    old, new = open_store(source), open_store(target)
+    if isinstance(old, SQLiteStore) and not isinstance(new, (SQLiteStore, MemoryStore)):
+        from easyjobs.stores.postgres import PostgresStore  # its driver may not be installed
+
+        if isinstance(new, PostgresStore):
+            if version_of(old.path).there == 0:
+                raise ConfigurationError(f"There is no store at {old.path}.")
+            return await _moved(old, new, new.load)
+    raise ConfigurationError("A SQLite file is copied into PostgreSQL: sqlite:///jobs.db postgresql://host/database")
+
+
+async def _moved(old: SQLiteStore, new: Store, load: Callable[[Dump], Awaitable[dict[str, int]]]) -> dict[str, int]:
+    await old.open()  # so that nobody else does
+    try:
+        await new.open()
+        try:
+            with dumped(old.path) as dump:
+                return await load(dump)
+        finally:
+            await new.close()
+    finally:
+        await old.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 import asyncpg
@@ -29,6 +29,14 @@ class Connection(Protocol):
 
     async def fetchval(self, statement: str, *parameters: Any) -> Any:
         """The first value of the first row, or None."""
+
+    async def copy_records_to_table(
+        self, table: str, *, records: Sequence[Sequence[Any]], columns: Sequence[str]
+    ) -> str:
+        """Write many rows."""
+
+    def cursor(self, statement: str, *, prefetch: int) -> AsyncIterator[Any]:
+        """All rows, so many at a time. In a transaction."""
 
     async def add_listener(self, channel: str, callback: Callable[[Any, int, str, str], None]) -> None:
         """Call back for each notification on a channel."""

@@ -37,7 +37,7 @@ async def write_lines(connection: Connection, ids: Iterable[str], writes: Sequen
         seq, n = ends[write.id]
         if write.first == 0:
             for n, line in enumerate(write.lines, n + 1):  # noqa: B020 - goes on from the last
-                rows.append((seq, n, *line, "", 0))
+                rows.append((seq, n, *_kept(line), "", 0))
         else:
             said_by = (seq, write.lines[0][0], write.voice)
             known = highest.get(said_by)
@@ -47,7 +47,7 @@ async def write_lines(connection: Connection, ids: Iterable[str], writes: Sequen
                 if number > known:
                     n += number - known
                     known = number
-                    rows.append((seq, n, *line, write.voice, number))
+                    rows.append((seq, n, *_kept(line), write.voice, number))
             highest[said_by] = known
             if write.drop is not None:
                 low, high = write.drop
@@ -57,3 +57,8 @@ async def write_lines(connection: Connection, ids: Iterable[str], writes: Sequen
         await connection.execute(_APPEND, *zip(*rows, strict=True))
     for drop in drops:
         await connection.execute(_DROP, *drop)
+
+
+def _kept(line: tuple[int, float, str, str]) -> tuple[int, float, str, str]:
+    """PostgreSQL has no text with NUL in it: that becomes the character for what cannot be shown."""
+    return (*line[:3], line[3].replace("\0", "\ufffd")) if "\0" in line[3] else line

@@ -10,9 +10,10 @@ from easyjobs.core.changes import Claim, Committed, Unit
 from easyjobs.core.job import Attempt, Edge, Job, Lane, LogLine, Session
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import State
-from easyjobs.errors import StoreLocked, StoreUnavailable
+from easyjobs.errors import StoreCorrupt, StoreLocked, StoreUnavailable
 from easyjobs.ids import Ids
 from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention
+from easyjobs.stores.copying import Dump
 from easyjobs.stores.hints import hint_of
 from easyjobs.stores.postgres import reading, reads, schema, texts
 from easyjobs.stores.postgres.address import address_of
@@ -20,6 +21,7 @@ from easyjobs.stores.postgres.channel import HINTING, LIMITS, WRITING, Channel, 
 from easyjobs.stores.postgres.clock import GivenClock, ServerClock
 from easyjobs.stores.postgres.failures import UNWRITABLE
 from easyjobs.stores.postgres.hints import Hints
+from easyjobs.stores.postgres.load import load
 from easyjobs.stores.postgres.segment import forget_jobs
 from easyjobs.stores.postgres.writer import Writer
 from easyjobs.stores.version import Version
@@ -121,6 +123,23 @@ class PostgresStore:
             await self._writing.write(work)
         finally:
             await self._writing.close()
+
+    async def load(self, dump: Dump) -> dict[str, int]:
+        """Take over all rows of another store, all or none; how many of each table. Once, while it is open and empty.
+
+        :raises ConfigurationError: it is not empty. StoreLocked: a manager leads. StoreCorrupt: what was read again was
+            not what was written.
+        """
+
+        async def work(connection: Connection) -> dict[str, int]:
+            await connection.execute("SET LOCAL statement_timeout = 0")
+            return await load(connection, self.address, dump, self.now())
+
+        self._check_open()
+        try:
+            return await self._writing.write(work)
+        except UNWRITABLE as error:
+            raise StoreCorrupt(f"A row cannot be written to {self.address.shown}: {error}.") from error
 
     async def close(self) -> None:
         """Disconnect. May be called twice."""
