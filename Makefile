@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 SEEDS ?= 1000
+STORM ?= 120
 
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all coverage check bench sim docs format clean
+.PHONY: help demo test test-all test-chaos coverage check bench sim docs format clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +25,9 @@ test: coverage ## all tests but the long ones; core and protocol at 100 % of bra
 test-all: coverage ## all tests, the long ones too (more seeds, default leases, soak)
 	$(PYTEST) -m "" -n 2 --dist loadfile --seeds $(SEEDS) --ignore tests/unit/core --ignore tests/unit/protocol --ignore tests/e2e
 	$(PYTEST) -m "" -n 3 --dist worksteal tests/e2e
+
+test-chaos: $(READY) ## three managers on PostgreSQL under a nemesis for two minutes (STORM=seconds)
+	EASYJOBS_TEST_STORM=$(STORM) $(PYTEST) -s tests/e2e/test_fleet.py
 
 coverage: $(READY) ## the rules' own unit tests, which must reach every branch of core and protocol
 	$(BIN)/coverage run -m pytest tests/unit/core tests/unit/protocol

@@ -203,3 +203,17 @@ def test_tasks_are_those_of_all_modules_that_are_loaded(tmp_path: Path) -> None:
     assert done.stdout.split() == [f"many_tasks:{n}" for n in ("each", "flaky", "bad")] + [
         f"nice_tasks:{n}" for n in ("foo", "bar", "baz")
     ]
+
+
+async def test_on_postgresql_several_work_at_the_same_queue(store_url: str, tmp_path: Path, many: ModuleType) -> None:
+    def another() -> JobMaster:
+        return JobMaster(store_url, modules=[many])
+
+    await another().deploy_async()
+    await asyncio.gather(another().deploy_async(), another().deploy_async())
+    ids = {await another().insert_job_async(many.__name__, "each", n, {"a": n, "b": 1}) for n in range(20)}
+    ran = await asyncio.gather(another().run_async(), another().run_async())
+    assert sorted(job.id for jobs in ran for job in jobs) == sorted(ids)
+    await another().insert_job_async(many.__name__, "bad")
+    await another().deploy_async(_reset=True)
+    assert await another().run_async() == []
