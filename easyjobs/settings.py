@@ -48,7 +48,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `prefix` is where its routes live ("" or "/some/path"). `open_docs` opens `/docs` and `/openapi.json` to everybody.
     `max_tasks_per_worker` is how many jobs its embedded worker runs at once, `threads` how many of them in threads.
-    `keep_completed` and `keep_others` are how long jobs that have ended are kept. The rest: `hub.settings`.
+    `keep_completed` and `keep_others` are how long jobs that have ended are kept, `keep_rows` how many of them at most,
+    and `keep_bytes` what the store may take before the oldest of them go. The rest: `hub.settings`.
     """
 
     server_secret: Name | None = None
@@ -62,6 +63,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace: Seconds = 5.0
     queue_depth: Count = 1_000_000
     warn_depth: Count = 100_000
+    keep_rows: Count | None = None
+    keep_bytes: Count | None = None
     keep_completed: Seconds = 7 * 86_400.0
     keep_others: Seconds = 30 * 86_400.0
     max_arguments: Bytes = 262_144

@@ -380,6 +380,6 @@ def hub_settings(settings: ManagerSettings) -> HubSettings:
         grace=settings.grace,
         queue_depth=settings.queue_depth,
         warn_depth=settings.warn_depth,
-        retention=Retention(settings.keep_completed, settings.keep_others),
+        retention=Retention(settings.keep_completed, settings.keep_others, settings.keep_rows, settings.keep_bytes),
         limits=Limits(arguments=settings.max_arguments, result=settings.max_result),
     )

@@ -102,10 +102,14 @@ class KnownTask(msgspec.Struct, frozen=True):
 
 
 class Retention(msgspec.Struct, frozen=True):
-    """How long jobs that have ended are kept, in seconds since they ended."""
+    """How long jobs that have ended are kept, in seconds since they ended; and how many of them at most, and how many
+    bytes the store may take in all (None: as many as there are).
+    """
 
     completed: float = 7 * 86400.0
     others: float = 30 * 86400.0
+    rows: int | None = None
+    bytes: int | None = None
 
 
 Kind = Literal["tasks", "pauses", "schedules", "sessions"]
@@ -219,6 +223,9 @@ class Store(Protocol):
     async def totals(self) -> dict[State, int]:
         """How many jobs of each state are stored."""
 
+    async def size(self) -> int:
+        """About how many bytes the rows take."""
+
     async def attempts(self, id: str) -> list[Attempt]:
         """Finished attempts of a job that are no longer on its row, oldest first."""
 
@@ -260,7 +267,8 @@ class Store(Protocol):
 
     async def prune(self, retention: Retention, limit: int) -> int:
         """Remove up to `limit` jobs that ended too long ago, with their attempts, logs and the edges that end at them;
-        how many it removed.
+        how many it removed. Where more have ended than may be kept, or the store takes too many bytes, the oldest of
+        them go as well.
 
         Sessions that were lost so long ago (as `others`) go too, uncounted, and the keys of `PutFresh` that were to be
         kept until now.

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
-from easyjobs.core.states import RUNNING
+from easyjobs.core.states import FINAL, RUNNING
 from easyjobs.hub.alerts import Alerts
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.dispatcher import Dispatcher
@@ -25,6 +25,8 @@ CALM: Final = 0.9  # of the warning; a queue that is below that is not deep any 
 
 MISSING: Final = "task_without_worker"
 DEEP: Final = "queue_depth"
+FILLED: Final = "retention"
+NEARLY: Final = 0.9  # of what may be kept
 STORE: Final = "store"
 
 Task: TypeAlias = tuple[str, str]  # queue, name
@@ -69,6 +71,7 @@ class Watch:
             return now + SOON
         self._alerts.close(STORE, "store")
         self._look_at_queues()
+        await self._look_at_what_is_kept()
         await self._look_at_tasks(now)
         return min([now + EVERY, *(at for since in self._missing.values() if (at := since + PATIENCE) > now)])
 
@@ -85,6 +88,22 @@ class Watch:
                 )
             elif jobs < warn * CALM:
                 self._alerts.close(DEEP, queue)
+
+    async def _look_at_what_is_kept(self) -> None:
+        """Jobs that have ended are about to be removed before their time."""
+        kept = self._settings.retention
+        for name, most, what in (("rows", kept.rows, "jobs that have ended"), ("bytes", kept.bytes, "bytes")):
+            if most is None:
+                continue
+            if name == "rows":
+                now = sum(n for state, n in (await self._store.totals()).items() if state in FINAL)
+            else:
+                now = await self._store.size()
+            if now >= most * NEARLY:
+                text = f"The store keeps {now} {what}; from {most} on the oldest are removed before their time."
+                self._alerts.open(FILLED, name, f"{text} Raise keep_{name}, or keep jobs for less long.")
+            elif now < most * NEARLY * CALM:
+                self._alerts.close(FILLED, name)
 
     async def _look_at_tasks(self, now: float) -> None:
         ready = await self._ready_without_worker()

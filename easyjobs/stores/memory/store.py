@@ -185,6 +185,7 @@ class MemoryStore(Tables):
             and job.finished_at <= now - (retention.completed if job.state == COMPLETED else retention.others)
         ]
         old = sorted(old, key=lambda job: job.seq)[:limit]
+        old += self._surplus(retention, {job.id for job in old}, limit - len(old))
         for job in old:
             self._forget(job)
         for session in list(self._sessions.values()):
@@ -193,6 +194,22 @@ class MemoryStore(Tables):
         self._fresh = {key: (at, until) for key, (at, until) in self._fresh.items() if until > now}
         self._undo.clear()
         return len(old)
+
+    def _surplus(self, retention: Retention, gone: set[str], limit: int) -> list[Job]:
+        """The oldest of those that ended, beside those that are `gone`, as far as there are too many."""
+        left = sorted((job for job in self._jobs.values() if job.final and job.id not in gone), key=lambda job: job.seq)
+        too_many = 0 if retention.rows is None else len(left) - retention.rows
+        size = sum(map(_size, self._jobs.values())) - sum(_size(self._jobs[id]) for id in gone)
+        for number, job in enumerate(left[:limit]):
+            if number >= too_many and (retention.bytes is None or size <= retention.bytes):
+                return left[:number]
+            size -= _size(job)
+        return left[: max(0, limit)]
+
+    async def size(self) -> int:
+        """Of the texts."""
+        self._check_open()
+        return sum(map(_size, self._jobs.values()))
 
     # -- reading
 
@@ -336,6 +353,10 @@ class MemoryStore(Tables):
     def _check_open(self) -> None:
         if not self._is_open:
             raise StoreUnavailable("The store is not open.")
+
+
+def _size(job: Job) -> int:
+    return sum(len(text) for text in (job.id, job.args, job.kwargs, job.result or "", job.error or ""))
 
 
 def _copies(jobs: Iterable[Job]) -> list[Job]:

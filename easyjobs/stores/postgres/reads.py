@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any, Final, cast
 
@@ -11,7 +12,7 @@ from easyjobs.core.job import Attempt, Job, Lane, LogLine, Session
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import FINAL, STATES, State
 from easyjobs.core.task import TaskSpec
-from easyjobs.stores.base import Count, JobQuery, KnownTask, Page, Pause
+from easyjobs.stores.base import Count, JobQuery, KnownTask, Page, Pause, Retention
 from easyjobs.stores.postgres import texts
 from easyjobs.stores.postgres.channel import Connection
 from easyjobs.stores.postgres.failures import UNWRITABLE
@@ -66,6 +67,30 @@ async def totals(connection: Connection) -> dict[State, int]:
         jobs[state] += number
     jobs.update({cast(State, state): number for state, number in await connection.fetch(_ENDED)})
     return dict(jobs)
+
+
+async def size(connection: Connection) -> int:
+    """About how many bytes the jobs take."""
+    return round(sum((await totals(connection)).values()) * await _width(connection))
+
+
+async def surplus(connection: Connection, retention: Retention, most: int) -> int:
+    """How many of the jobs that have ended are too many, by number or by size; at most `most`."""
+    if retention.rows is None and retention.bytes is None:
+        return 0
+    jobs = await totals(connection)
+    ended = sum(number for state, number in jobs.items() if state in FINAL)
+    many = 0 if retention.rows is None else ended - retention.rows
+    if retention.bytes is not None and ended:
+        width = await _width(connection)
+        many = max(many, math.ceil((sum(jobs.values()) * width - retention.bytes) / width))
+    return max(0, min(many, ended, most))
+
+
+async def _width(connection: Connection) -> float:
+    """Bytes of a row, by the newest ones."""
+    sample = "SELECT avg(pg_column_size(new)) FROM (SELECT * FROM jobs ORDER BY seq DESC LIMIT 1000) AS new"
+    return float(await connection.fetchval(sample) or 0.0)
 
 
 async def next_due(connection: Connection) -> float | None:

@@ -46,6 +46,10 @@ _REMOVE: Final = (
     " AND finished_at <= CASE WHEN state = 'completed' THEN $1 ELSE $2 END ORDER BY finished_at LIMIT $3"
     " FOR UPDATE SKIP LOCKED) DELETE FROM jobs USING old WHERE jobs.seq = old.seq RETURNING id, jobs.seq"
 )
+_REMOVE_OLDEST: Final = (
+    f"WITH old AS MATERIALIZED (SELECT seq FROM jobs WHERE {texts.ENDED} ORDER BY seq LIMIT $1"
+    " FOR UPDATE SKIP LOCKED) DELETE FROM jobs USING old WHERE jobs.seq = old.seq RETURNING id, jobs.seq"
+)
 
 
 class PostgresStore:
@@ -200,6 +204,9 @@ class PostgresStore:
 
             async def work(connection: Connection, step: int = step) -> int:
                 rows = await connection.fetch(_REMOVE, completed, others, step)
+                if len(rows) < step:
+                    surplus = await reads.surplus(connection, retention, step - len(rows))
+                    rows += await connection.fetch(_REMOVE_OLDEST, surplus) if surplus > 0 else []
                 await forget_jobs(connection, [seq for _, seq in rows], [id for id, _ in rows])
                 return len(rows)
 
@@ -208,6 +215,10 @@ class PostgresStore:
             if number < step:
                 break
         return removed
+
+    async def size(self) -> int:
+        """Of the rows, by the server's own estimate of their width."""
+        return await self._read(self._far, reads.size)
 
     # -- reading
 

@@ -154,3 +154,11 @@ def nearly_full(path: str) -> bool:
     except OSError:
         return False  # whoever writes will say what is wrong
     return disk.f_bavail * disk.f_frsize < min(RESERVE, disk.f_blocks * disk.f_frsize // SHARE)
+
+
+def used(connection: sqlite3.Connection) -> int:
+    """Bytes of the pages in use."""
+    (pages,), (free,), (size,) = (
+        connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)

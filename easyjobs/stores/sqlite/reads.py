@@ -112,6 +112,11 @@ class Reader:
             found.append(schedule)
         return found
 
+    async def oldest(self, limit: int) -> list[int]:
+        """The numbers of the `limit` oldest jobs that have ended, lowest first."""
+        statement = "SELECT seq FROM jobs WHERE finished_at IS NOT NULL ORDER BY seq LIMIT ?"
+        return [seq for (seq,) in await self._rows(statement, limit)]
+
     async def old(self, retention: Retention, now: float, after: int, limit: int) -> tuple[list[int], int]:
         """Jobs that ended too long ago: up to `limit` numbers, lowest first, above `after` and within one window; and
         the number after which to go on, 0 when the end of the table was reached.

@@ -14,7 +14,7 @@ from easyjobs.clock import Clock, SteadyClock, SystemClock
 from easyjobs.core.changes import Claim, Committed, Unit
 from easyjobs.core.job import Attempt, Edge, Job, Lane, LogLine, Session
 from easyjobs.core.schedule import Schedule
-from easyjobs.core.states import State
+from easyjobs.core.states import FINAL, State
 from easyjobs.errors import StoreLocked, StoreUnavailable
 from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention
 from easyjobs.stores.sqlite import files, reading, texts
@@ -179,7 +179,27 @@ class SQLiteStore:
         for start in range(0, len(seqs), REMOVED_AT_ONCE):
             step = seqs[start : start + REMOVED_AT_ONCE]
             removed += await self._exclusive(partial(self._writer.remove, step))
+        return removed + await self._remove_surplus(retention, limit - removed)
+
+    async def _remove_surplus(self, retention: Retention, limit: int) -> int:
+        """The oldest of those that ended, as far as there are too many, in steps as above."""
+        removed = 0
+        while removed < limit:
+            most = min(limit - removed, REMOVED_AT_ONCE)
+            if retention.bytes is None or await self.size() <= retention.bytes:
+                ended = sum(n for state, n in (await self.totals()).items() if state in FINAL)
+                most = 0 if retention.rows is None else min(most, ended - retention.rows)
+            if most <= 0:
+                break
+            step = await self._read(self._reader.oldest(most))
+            removed += await self._exclusive(partial(self._writer.remove, step))
+            if not step:
+                break
         return removed
+
+    async def size(self) -> int:
+        """Of the pages of the file that are in use."""
+        return await self._exclusive(lambda: files.used(self._writer.connection))
 
     # -- reading, in memory and beside the writer
 

@@ -161,6 +161,26 @@ class UpkeepCases(Cases):
         assert await _prune_all(play, Retention(completed=5, others=5), limit=7) == [1]
 
     @story
+    async def test_of_too_many_the_oldest_go_before_their_time(self, play: Play) -> None:
+        now = play.store.now()
+        await play.add(play.job("j0"))
+        await play.add(*(play.job(f"j{n}", state="completed", finished_at=now) for n in range(1, 30)))
+        assert await _prune_all(play, Retention(rows=29), limit=7) == []
+        assert sum(await _prune_all(play, Retention(rows=9), limit=7)) == 20
+        assert await play.store.totals() == {"queued": 1, "completed": 9}
+        assert set(await play.store.jobs([f"j{n}" for n in range(30)])) == {"j0", *(f"j{n}" for n in range(21, 30))}
+
+    @story
+    async def test_a_store_that_takes_too_much_keeps_only_what_has_not_ended(self, play: Play) -> None:
+        now = play.store.now()
+        await play.add(play.job("j0"), play.job("j1", state="failed", finished_at=now))
+        size = await play.store.size()
+        assert size > 0
+        assert await play.store.prune(Retention(bytes=10 * size), 10) == 0
+        assert await _prune_all(play, Retention(bytes=1), limit=7) == [1]
+        assert await play.store.totals() == {"queued": 1}
+
+    @story
     async def test_sessions_lost_long_ago_are_forgotten(self, play: Play) -> None:
         await play.arrive(play.session("s1"), play.session("s2"), play.session("s3"))
         await play.commit(LoseSession("s1", 1, play.store.now()), LoseSession("s2", 1, play.store.now() + 5))

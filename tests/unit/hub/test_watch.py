@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from house import House, spec, story
 
+from easyjobs.core.changes import Delete, Insert, Unit
+from easyjobs.core.job import Job
 from easyjobs.protocol.messages import Ack, Goodbye
+from easyjobs.stores.base import Retention
 
 MINUTE = 60.0
 
@@ -105,4 +108,21 @@ async def test_a_store_that_fails_is_an_alert_until_it_works_again(house: House)
     assert "it does not answer" in alert.text
     house.store.down = False
     await house.settle(10.0)
+    assert alerts(house) == []
+
+
+@story
+async def test_a_store_that_is_nearly_full_is_an_alert(house: House) -> None:
+    await house.open(spec(), retention=Retention(rows=10, bytes=100_000))
+    for n in range(9):
+        row = Job(f"old{n}", "q", "add", state="completed", finished_at=house.hub.now())
+        await house.store.commit([Unit([Insert(row)])])
+    await house.settle(2 * MINUTE)
+    assert alerts(house) == [("retention", "rows")]
+    await house.store.commit([Unit([Insert(Job("large", "q", "add", f'["{"x" * 95_000}"]', state="completed"))])])
+    await house.settle(2 * MINUTE)
+    assert {subject for _, subject in alerts(house)} == {"rows", "bytes"}
+    for job in (await house.store.jobs([*(f"old{n}" for n in range(9)), "large"])).values():
+        await house.store.commit([Unit([Delete(job)])])
+    await house.settle(2 * MINUTE)
     assert alerts(house) == []
