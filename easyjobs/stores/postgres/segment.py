@@ -34,7 +34,7 @@ from easyjobs.core.changes import (
 from easyjobs.core.job import Job
 from easyjobs.core.states import CLAIMABLE, COMPLETED, RUNNING, STATES, WAITING
 from easyjobs.stores.postgres import texts
-from easyjobs.stores.postgres.bulk import Bulk
+from easyjobs.stores.postgres.bulk import Bulk, Updates
 from easyjobs.stores.postgres.channel import Connection
 from easyjobs.stores.postgres.inserts import Inserts
 from easyjobs.stores.postgres.lines import write_lines
@@ -59,7 +59,7 @@ class Segment:
         self.inserts = Inserts()
         self.others = Others()
         self.inserted: list[tuple[Job, int]] = []  # after `write`: new jobs and their numbers
-        self._updates: dict[tuple[tuple[str, ...], bool], Bulk] = {}
+        self._updates: dict[tuple[tuple[str, ...], bool], Updates] = {}
         self._past = Bulk(texts.KEEP_ATTEMPTS)
         self._pasts: set[int] = set()  # units that keep one
         self._progress = Bulk(texts.NOTE_PROGRESS)
@@ -115,7 +115,7 @@ class Segment:
             row.append(job.cancel)
         bulk = self._updates.get((shape, fenced))
         if bulk is None:
-            bulk = self._updates[shape, fenced] = Bulk(texts.update_jobs(shape, fenced))
+            bulk = self._updates[shape, fenced] = Updates(shape, fenced)
         bulk.add(unit, row)
         self._touched.add(job.id)
         if write.past is not None:

@@ -5,7 +5,7 @@ Rows go in as one array a column and are opened by `unnest`, so that a statement
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, Final, get_args
 
@@ -14,9 +14,12 @@ import msgspec
 from easyjobs.core.job import Attempt, Edge, Job, LogLine, Session
 from easyjobs.stores.base import SETTABLE
 
+SEQ: Final = Job.__struct_fields__.index("seq")
+# in these the new jobs of a batch are mostly alike
+ALIKE: Final = {*Job.__struct_fields__[1 : SEQ + 5], "ready"} - {"args", "kwargs", "created_at", "run_at", "seq"}
+
 JOB: Final = ", ".join(Job.__struct_fields__)
 JOBS_JOB: Final = ", ".join(f"jobs.{name}" for name in Job.__struct_fields__)  # in a join
-SEQ: Final = Job.__struct_fields__.index("seq")
 SESSION: Final = ", ".join(Session.__struct_fields__)
 ATTEMPT: Final = ", ".join(f'"{name}"' for name in Attempt.__struct_fields__[1:])
 EDGE: Final = ", ".join(Edge.__struct_fields__)
@@ -50,13 +53,19 @@ def rows(columns: Sequence[str], **types: str) -> str:
 
 
 @cache
-def insert_jobs(width: int) -> str:
-    """New jobs, of each its first `width` columns but `seq`, and `ready`; then the numbers that are to be used before
-    new ones are drawn. Their ids and numbers.
+def insert_names(width: int) -> tuple[str, ...]:
+    """The columns of a new job of which the first `width` are given: all of those but `seq`, and `ready`."""
+    return (*Job.__struct_fields__[:SEQ], *Job.__struct_fields__[SEQ + 1 : width], "ready")
+
+
+@cache
+def insert_jobs(width: int, alike: bool) -> str:
+    """New jobs. Parameters: their `insert_names`, an array each, but one value each for those of `ALIKE` where all jobs
+    are `alike` in them; then the numbers that are to be used before new ones are drawn. Their ids and numbers.
 
     Those whose id, key, unique_key or tick is taken are passed over, and use up no number.
     """
-    names = [*Job.__struct_fields__[:SEQ], *Job.__struct_fields__[SEQ + 1 : width], "ready"]
+    names = insert_names(width)
     free = ["NOT EXISTS (SELECT FROM jobs WHERE id = v.id)"]
     if width == WIDTH:
         free += [
@@ -66,29 +75,44 @@ def insert_jobs(width: int) -> str:
             "(v.schedule IS NULL OR v.tick IS NULL"
             " OR NOT EXISTS (SELECT FROM jobs WHERE schedule = v.schedule AND tick = v.tick))",
         ]
-    given, columns = rows(names).replace(") AS v (", ") WITH ORDINALITY AS v ("), ", ".join(names)
+    places = {name: f"${n}::{_TYPES.get(name, 'text')}" for n, name in enumerate(names, 1)}
+    values = ", ".join(place for name, place in places.items() if alike and name in ALIKE)
+    arrays = {name: f"{place}[]" for name, place in places.items() if not (alike and name in ALIKE)}
+    columns = ", ".join([*arrays, *(name for name in names if name not in arrays)])
     return (
         f"INSERT INTO jobs ({columns}, seq)"
-        f" SELECT {columns}, coalesce((${len(names) + 1}::bigint[])[nth], nextval('jobs_seq')) FROM ("
-        f"SELECT v.*, row_number() OVER (ORDER BY place) AS nth FROM {given[:-1]}, place)"
+        f" SELECT {', '.join(filter(None, (', '.join(arrays), values)))},"
+        f" coalesce((${len(names) + 1}::bigint[])[nth], nextval('jobs_seq'))"
+        " FROM (SELECT v.*, row_number() OVER (ORDER BY place) AS nth"
+        f" FROM unnest({', '.join(arrays.values())}) WITH ORDINALITY AS v ({', '.join(arrays)}, place)"
         f" WHERE {' AND '.join(free)} ORDER BY place) AS fresh RETURNING id, seq"
     )
 
 
-@cache
-def update_jobs(columns: tuple[str, ...], fenced: bool) -> str:
-    """Set `columns` of jobs. Each row: id, version, seq (0: any), the columns, and `cancel` when `fenced`. Their ids.
+def check_settable(columns: Iterable[str]) -> None:
+    """Refuse columns that an update cannot set.
 
-    :raises ValueError: a column cannot be set.
+    :raises ValueError: says which.
     """
-    wrong = sorted(set(columns) - SETTABLE - {"ready"})
+    wrong = sorted(set(columns) - SETTABLE)
     if wrong:
         raise ValueError(f"columns that cannot be set: {', '.join(wrong)}")
-    given = ["id", "its_version", "its_seq", *columns, *(["its_cancel"] if fenced else [])]
-    settings = ", ".join([*(f"{column} = v.{column}" for column in columns), "version = jobs.version + 1"])
+
+
+@cache
+def update_jobs(columns: tuple[str, ...], fenced: bool, alike: frozenset[str]) -> str:
+    """Set `columns` of jobs. Parameters: an array each of id, version, seq (0: any), the columns (one value for those
+    which all of them set `alike`), and `cancel` when `fenced`. Their ids.
+    """
+    names = ["id", "its_version", "its_seq", *columns, *(["its_cancel"] if fenced else [])]
+    places = {n: f"${i}::{_TYPES.get(n.removeprefix('its_'), 'text')}" for i, n in enumerate(names, 1)}
+    arrays = {name: f"{place}[]" for name, place in places.items() if name not in alike}
+    settings = [f"{column} = {places[column] if column in alike else f'v.{column}'}" for column in columns]
     fence = " AND jobs.cancel IS NOT DISTINCT FROM v.its_cancel" if fenced else ""
     return (
-        f"UPDATE jobs SET {settings} FROM {rows(given)} WHERE jobs.id = v.id AND jobs.version = v.its_version"
+        f"UPDATE jobs SET {', '.join([*settings, 'version = jobs.version + 1'])}"
+        f" FROM unnest({', '.join(arrays.values())}) AS v ({', '.join(arrays)})"
+        f" WHERE jobs.id = v.id AND jobs.version = v.its_version"
         f" AND (v.its_seq = 0 OR jobs.seq = v.its_seq){fence} RETURNING jobs.id"
     )
 
