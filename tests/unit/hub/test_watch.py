@@ -119,7 +119,8 @@ async def test_a_store_that_is_nearly_full_is_an_alert(house: House) -> None:
         await house.store.commit([Unit([Insert(row)])])
     await house.settle(2 * MINUTE)
     assert alerts(house) == [("retention", "rows")]
-    await house.store.commit([Unit([Insert(Job("large", "q", "add", f'["{"x" * 95_000}"]', state="completed"))])])
+    large = Job("large", "q", "add", args=f'["{"x" * 95_000}"]', state="completed")
+    await house.store.commit([Unit([Insert(large)])])
     await house.settle(2 * MINUTE)
     assert {subject for _, subject in alerts(house)} == {"rows", "bytes"}
     for job in (await house.store.jobs([*(f"old{n}" for n in range(9)), "large"])).values():
