@@ -130,6 +130,16 @@ class Channel:
                 return await self._transaction(work)
             return await self._guarded(work)
 
+    async def single(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """`work`, a single statement that writes: a durable transaction by itself, without the round trips for one.
+
+        :raises Exception: as `write`; also errors of `failures.AGAIN`, when it changed nothing.
+        """
+        async with self._turn:
+            if self._address.pooler:
+                return await self._transaction(work)
+            return await self._guarded(work, lambda: True)
+
     async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """`work` in one durable transaction; again when another one stood in its way.
 

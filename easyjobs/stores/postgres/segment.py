@@ -6,7 +6,7 @@ was passed over is told, because that harms nobody; for all else that is refused
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +28,7 @@ from easyjobs.core.changes import (
     PutTask,
     Release,
     Renew,
+    Unit,
     Update,
     Write,
 )
@@ -85,6 +86,22 @@ class Segment:
         if type(write) is not Insert:
             self._only_inserts = False
         return _ADD[type(write)](self, unit, write)
+
+    @classmethod
+    def of_updates(cls, units: Sequence[Unit], now: float) -> Updates | None:
+        """What is left of `units` where each only updates a job, and one statement does all of it; else None.
+
+        :raises ValueError: one can never be written.
+        """
+        segment = cls(now)
+        for number, unit in enumerate(units):
+            if len(unit.writes) != 1:
+                return None
+            write = unit.writes[0]
+            if type(write) is not Update or write.past is not None or not segment._add_update(number, write):
+                return None
+        updates = list(segment._updates.values())
+        return updates[0] if len(updates) == 1 else None
 
     def _add_insert(self, unit: int, write: Insert) -> bool:
         job = write.job

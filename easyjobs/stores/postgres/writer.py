@@ -20,7 +20,7 @@ from easyjobs.core.states import RUNNING
 from easyjobs.stores.postgres.careful import apply_alone, why_stale
 from easyjobs.stores.postgres.channel import Channel, Connection
 from easyjobs.stores.postgres.claim import claim_jobs
-from easyjobs.stores.postgres.failures import UNWRITABLE
+from easyjobs.stores.postgres.failures import AGAIN, UNWRITABLE
 from easyjobs.stores.postgres.numbers import Numbers
 from easyjobs.stores.postgres.reading import jobs_by_id
 from easyjobs.stores.postgres.refusal import Refused
@@ -47,6 +47,10 @@ class Writer:
 
     async def commit(self, units: Sequence[Unit], claim: Claim | None, now: float) -> Committed:
         """Apply the units and then the claim. See `base.Store.commit`."""
+        if claim is None:
+            verdicts = await self._updated(units, now)
+            if verdicts is not None:
+                return Committed(verdicts)
         try:
             effects, committed = await self._commit(units, claim, now, together=True)
         except (Refused, *UNWRITABLE):
@@ -54,6 +58,24 @@ class Writer:
         for job, seq in effects.inserted:
             job.seq = seq
         return committed
+
+    async def _updated(self, units: Sequence[Unit], now: float) -> list[Verdict] | None:
+        """The verdicts, where all units are updates of one kind, as workers' reports mostly are: those need no
+        transaction around them. None, and nothing done, where they are not.
+        """
+        try:
+            updates = Segment.of_updates(units, now)
+            if updates is None:
+                return None
+            refused = updates.refused(await self._channel.single(updates.run))
+        except (*UNWRITABLE, *AGAIN):
+            return None
+        verdicts: list[Verdict] = [APPLIED] * len(units)
+        if refused:
+            effects, _ = await self._commit([units[number] for number in refused], None, now, together=False)
+            for number, verdict in zip(refused, effects.verdicts, strict=True):
+                verdicts[number] = verdict
+        return verdicts
 
     async def _commit(
         self, units: Sequence[Unit], claim: Claim | None, now: float, together: bool
