@@ -19,7 +19,9 @@ OPEN_CONNECTIONS = 5
 @click.command("manager", short_help="Run a manager.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8220, show_default=True, type=click.IntRange(0, 65_535), help="0: any free one.")
-@click.option("--store", metavar="URL", help="Where jobs are kept: sqlite:///jobs.db (else EASYJOBS_STORE).")
+@click.option(
+    "--store", metavar="URL", help="Where jobs are kept: sqlite:///jobs.db, postgresql://… (or EASYJOBS_STORE)."
+)
 @click.option("--prefix", metavar="PATH", help="Where all routes live: /jobs.")
 @click.option("--open-docs", is_flag=True, default=None, help="Let everybody read /docs.")
 @click.option("--stop-grace", default=20.0, show_default=True, envvar="EASYJOBS_STOP_GRACE", help="Seconds to stop in.")
