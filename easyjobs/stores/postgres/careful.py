@@ -58,7 +58,7 @@ async def apply_alone(
             reason = ""
         await connection.execute("ROLLBACK TO word")
         with contextlib.suppress(*UNWRITABLE):  # its guards may be what cannot be asked for
-            reason = await _reason_of(connection, sessions, write) or reason
+            reason = await _reason_of(connection, write) or reason
         await connection.execute("ROLLBACK TO unit")
         await sessions.look(connection)
         numbers.unused([seq for segment in done for _, seq in segment.inserted])
@@ -69,12 +69,12 @@ async def apply_alone(
     return APPLIED, done
 
 
-async def why_stale(connection: Connection, sessions: Sessions, unit: Unit) -> Stale:
+async def why_stale(connection: Connection, unit: Unit) -> Stale:
     """The verdict on a unit of one write that was refused.
 
     :raises Refused: it has more, or nothing stands in its way any more.
     """
-    reason = await _reason_of(connection, sessions, unit.writes[0]) if len(unit.writes) == 1 else None
+    reason = await _reason_of(connection, unit.writes[0]) if len(unit.writes) == 1 else None
     if reason is None:
         raise Refused
     return await _stale(connection, reason)
@@ -85,11 +85,11 @@ async def _stale(connection: Connection, reason: Reason) -> Stale:
     return Stale(why, [] if id is None else list((await jobs_by_id(connection, [id])).values()))
 
 
-async def _reason_of(connection: Connection, sessions: Sessions, write: Write) -> Reason | None:
+async def _reason_of(connection: Connection, write: Write) -> Reason | None:
     """The first guard of `write` that fails, in the order of the contract; None: it is not for a guard."""
     match write:
         case Insert():
-            return await _reason_of_insert(connection, sessions, write)
+            return await _reason_of_insert(connection, write)
         case Update() | Delete():
             job = write.job
             row = await connection.fetchrow("SELECT version, cancel, seq FROM jobs WHERE id = $1", job.id)
@@ -125,7 +125,7 @@ async def _session_is_free(connection: Connection, write: PutSession | Renew | L
     return state == "live" and expected in (None, epoch) and not moved
 
 
-async def _reason_of_insert(connection: Connection, sessions: Sessions, write: Insert) -> Reason | None:
+async def _reason_of_insert(connection: Connection, write: Insert) -> Reason | None:
     job = write.job
     guards: list[tuple[Why, str, list[Any]]] = [
         ("id", "id = $1", [job.id]),
@@ -138,6 +138,8 @@ async def _reason_of_insert(connection: Connection, sessions: Sessions, write: I
             id = await connection.fetchval(f"SELECT id FROM jobs WHERE {condition}", *values)
             if id is not None:
                 return why, id
-    if job.state == "running" and not sessions.live(job.session, write.epoch):
-        return "session", None
+    if job.state == "running":
+        live = "SELECT true FROM sessions WHERE id = $1 AND state = 'live' AND epoch = $2"
+        if not await connection.fetchval(live, job.session, write.epoch):
+            return "session", None
     return None

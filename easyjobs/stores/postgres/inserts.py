@@ -13,7 +13,6 @@ from easyjobs.stores.postgres import texts
 from easyjobs.stores.postgres.channel import Connection
 from easyjobs.stores.postgres.failures import TAKEN, Again
 from easyjobs.stores.postgres.numbers import Numbers
-from easyjobs.stores.postgres.sessions import Sessions
 
 _as_tuple = msgspec.structs.astuple
 _TAIL_QUEUED: Final = texts.BARE[texts.QUEUED_WIDTH :]
@@ -53,36 +52,27 @@ class Inserts:
         self._rows.append((unit, write, (*values, ready)))
         return True
 
-    async def run(
-        self, connection: Connection, sessions: Sessions, numbers: Numbers
-    ) -> tuple[list[tuple[Job, int]], list[int]]:
+    async def run(self, connection: Connection, numbers: Numbers) -> tuple[list[tuple[Job, int]], list[int]]:
         """Insert them: the jobs with the numbers they got, and the units that were refused.
 
         :raises Again: another manager takes the same key at the same time.
         """
-        rows = []
-        refused = []
-        for row in self._rows:
-            unit, write, _ = row
-            if write.job.state != RUNNING or sessions.live(write.job.session, write.epoch):
-                rows.append(row)
-            else:
-                refused.append(unit)
-        if not rows:
-            return [], refused
-        columns = list(zip(*(values for _, _, values in rows), strict=True))
-        columns = [*columns[: texts.SEQ], *columns[texts.SEQ + 1 : self._width], columns[-1]]
-        statement, parameters = _statement(self._width, columns)
-        taken = await numbers.take(connection, len(rows))
+        statement, parameters = self._statement()
+        taken = await numbers.take(connection, len(self._rows))
+        if self._width > texts.QUEUED_WIDTH:
+            parameters += [taken, sorted(id for id in self.holders if id is not None), self._epochs()]
+        else:
+            parameters.append(taken)
         given: dict[str, int] = {}
         try:
-            given.update(await connection.fetch(statement, *parameters, taken))
+            given.update(await connection.fetch(statement, *parameters))
         except TAKEN as error:
             raise Again from error  # by a job that was not committed when this statement looked
         finally:
             numbers.given(given.values(), taken)
         inserted = []
-        for unit, write, _ in rows:
+        refused = []
+        for unit, write, _ in self._rows:
             seq = given.get(write.job.id)
             if seq is None:
                 refused.append(unit)
@@ -90,17 +80,21 @@ class Inserts:
                 inserted.append((write.job, seq))
         return inserted, refused
 
+    def _statement(self) -> tuple[str, list[Any]]:
+        """What writes them: one value in place of many equal ones costs both sides less."""
+        columns = list(zip(*(values for _, _, values in self._rows), strict=True))
+        parameters: list[Any] = [*columns[: texts.SEQ], *columns[texts.SEQ + 1 : self._width], columns[-1]]
+        common = [n for n, name in enumerate(texts.insert_names(self._width)) if name in texts.ALIKE]
+        alike = self._width < texts.WIDTH and all(
+            parameters[n].count(parameters[n][0]) == len(parameters[n]) for n in common
+        )
+        if alike:
+            for n in common:
+                parameters[n] = parameters[n][0]
+        return texts.insert_jobs(self._width, alike), parameters
 
-def _statement(width: int, columns: list[tuple[Any, ...]]) -> tuple[str, list[Any]]:
-    """What writes them: one value in place of many equal ones costs both sides less."""
-    names = texts.insert_names(width)
-    common = [n for n, name in enumerate(names) if name in texts.ALIKE]
-    alike = width < texts.WIDTH and all(columns[n].count(columns[n][0]) == len(columns[n]) for n in common)
-    parameters: list[Any] = list(columns)
-    if alike:
-        for n in common:
-            parameters[n] = columns[n][0]
-    return texts.insert_jobs(width, alike), parameters
+    def _epochs(self) -> list[int | None]:
+        return [write.epoch if write.job.state == RUNNING else None for _, write, _ in self._rows]
 
 
 def _taken_by(job: Job) -> set[tuple[Any, ...]]:

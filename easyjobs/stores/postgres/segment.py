@@ -88,8 +88,8 @@ class Segment:
         return _ADD[type(write)](self, unit, write)
 
     @classmethod
-    def of_updates(cls, units: Sequence[Unit], now: float) -> Updates | None:
-        """What is left of `units` where each only updates a job, and one statement does all of it; else None.
+    def of_one(cls, units: Sequence[Unit], now: float) -> Updates | Inserts | None:
+        """What does all of `units` in one statement, where each is a new job, or each updates one; else None.
 
         :raises ValueError: one can never be written.
         """
@@ -98,9 +98,15 @@ class Segment:
             if len(unit.writes) != 1:
                 return None
             write = unit.writes[0]
-            if type(write) is not Update or write.past is not None or not segment._add_update(number, write):
+            if type(write) is Insert:
+                taken = segment._add_insert(number, write)
+            else:
+                taken = type(write) is Update and write.past is None and segment._add_update(number, write)
+            if not taken:
                 return None
         updates = list(segment._updates.values())
+        if segment.inserts:
+            return None if updates else segment.inserts
         return updates[0] if len(updates) == 1 else None
 
     def _add_insert(self, unit: int, write: Insert) -> bool:
@@ -208,7 +214,7 @@ class Segment:
         if self.others.sessions:
             await sessions.look(connection)
         if self.inserts:
-            self.inserted, without = await self.inserts.run(connection, sessions, numbers)
+            self.inserted, without = await self.inserts.run(connection, numbers)
             if without and not self._only_inserts:
                 raise Refused  # what they stumbled over may be freed by another write of this segment
             refused += without

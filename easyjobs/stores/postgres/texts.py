@@ -61,12 +61,21 @@ def insert_names(width: int) -> tuple[str, ...]:
 @cache
 def insert_jobs(width: int, alike: bool) -> str:
     """New jobs. Parameters: their `insert_names`, an array each, but one value each for those of `ALIKE` where all jobs
-    are `alike` in them; then the numbers that are to be used before new ones are drawn. Their ids and numbers.
+    are `alike` in them; then the numbers that are to be used before new ones are drawn; then, unless all were only
+    queued, the sessions that hold any, and of each job the epoch of its session (null: none). Their ids and numbers.
 
-    Those whose id, key, unique_key or tick is taken are passed over, and use up no number.
+    Those whose id, key, unique_key or tick is taken, or whose session is not live, are passed over and use up no
+    number. The sessions are held as they are until the transaction ends.
     """
     names = insert_names(width)
     free = ["NOT EXISTS (SELECT FROM jobs WHERE id = v.id)"]
+    held = ""
+    if width > QUEUED_WIDTH:
+        held = (
+            f"WITH held AS MATERIALIZED (SELECT id, epoch FROM sessions WHERE id = ANY(${len(names) + 2}::text[])"
+            " AND state = 'live' ORDER BY id FOR KEY SHARE) "
+        )
+        free.append("(epoch IS NULL OR EXISTS (SELECT FROM held WHERE held.id = v.session AND held.epoch = v.epoch))")
     if width == WIDTH:
         free += [
             "(v.key IS NULL OR NOT EXISTS (SELECT FROM jobs WHERE key = v.key))",
@@ -79,9 +88,11 @@ def insert_jobs(width: int, alike: bool) -> str:
     values = ", ".join(place for name, place in places.items() if alike and name in ALIKE)
     arrays = {name: f"{place}[]" for name, place in places.items() if not (alike and name in ALIKE)}
     columns = ", ".join([*arrays, *(name for name in names if name not in arrays)])
+    if held:
+        arrays["epoch"] = f"${len(names) + 3}::bigint[]"
     return (
-        f"INSERT INTO jobs ({columns}, seq)"
-        f" SELECT {', '.join(filter(None, (', '.join(arrays), values)))},"
+        f"{held}INSERT INTO jobs ({columns}, seq)"
+        f" SELECT {', '.join(filter(None, (', '.join(name for name in arrays if name != 'epoch'), values)))},"
         f" coalesce((${len(names) + 1}::bigint[])[nth], nextval('jobs_seq'))"
         " FROM (SELECT v.*, row_number() OVER (ORDER BY place) AS nth"
         f" FROM unnest({', '.join(arrays.values())}) WITH ORDINALITY AS v ({', '.join(arrays)}, place)"

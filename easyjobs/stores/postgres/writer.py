@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from easyjobs.core.changes import (
     APPLIED,
     Claim,
     Committed,
-    Insert,
     LoseSession,
     PutSession,
     Unit,
     Verdict,
 )
 from easyjobs.core.job import Job
-from easyjobs.core.states import RUNNING
+from easyjobs.errors import StoreError, StoreUnavailable
+from easyjobs.stores.postgres.bulk import Updates
 from easyjobs.stores.postgres.careful import apply_alone, why_stale
 from easyjobs.stores.postgres.channel import Channel, Connection
 from easyjobs.stores.postgres.claim import claim_jobs
-from easyjobs.stores.postgres.failures import AGAIN, UNWRITABLE
+from easyjobs.stores.postgres.failures import AGAIN, UNWRITABLE, Again
+from easyjobs.stores.postgres.inserts import Inserts
 from easyjobs.stores.postgres.numbers import Numbers
 from easyjobs.stores.postgres.reading import jobs_by_id
 from easyjobs.stores.postgres.refusal import Refused
@@ -48,7 +50,7 @@ class Writer:
     async def commit(self, units: Sequence[Unit], claim: Claim | None, now: float) -> Committed:
         """Apply the units and then the claim. See `base.Store.commit`."""
         if claim is None:
-            verdicts = await self._updated(units, now)
+            verdicts = await self._at_once(units, now)
             if verdicts is not None:
                 return Committed(verdicts)
         try:
@@ -59,22 +61,37 @@ class Writer:
             job.seq = seq
         return committed
 
-    async def _updated(self, units: Sequence[Unit], now: float) -> list[Verdict] | None:
-        """The verdicts, where all units are updates of one kind, as workers' reports mostly are: those need no
-        transaction around them. None, and nothing done, where they are not.
+    async def _at_once(self, units: Sequence[Unit], now: float) -> list[Verdict] | None:
+        """The verdicts, where all units are new jobs, or all are updates of one kind, as most are of an idle manager:
+        those need no transaction around their one statement. None, and nothing done, where they are not.
         """
+        inserted: list[tuple[Job, int]] = []
+
+        async def work(one: Updates | Inserts, connection: Connection) -> list[int]:
+            if isinstance(one, Updates):
+                return one.refused(await one.run(connection))
+            found, refused = await one.run(connection, self._numbers)
+            inserted.extend(found)
+            return refused
+
         try:
-            updates = Segment.of_updates(units, now)
-            if updates is None:
+            one = Segment.of_one(units, now)
+            if one is None:
                 return None
-            refused = updates.refused(await self._channel.single(updates.run))
-        except (*UNWRITABLE, *AGAIN):
+            refused = await self._channel.single(partial(work, one))
+        except (*UNWRITABLE, *AGAIN, Again):
             return None
         verdicts: list[Verdict] = [APPLIED] * len(units)
         if refused:
-            effects, _ = await self._commit([units[number] for number in refused], None, now, together=False)
+            try:
+                effects, _ = await self._commit([units[number] for number in refused], None, now, together=False)
+            except StoreError as error:
+                raise StoreUnavailable(f"The outcome of what was being written is unknown: {error}") from error
             for number, verdict in zip(refused, effects.verdicts, strict=True):
                 verdicts[number] = verdict
+            inserted += effects.inserted
+        for job, seq in inserted:
+            job.seq = seq
         return verdicts
 
     async def _commit(
@@ -111,7 +128,7 @@ class Writer:
             for segment in _segments(units, now):
                 done.append(segment)
                 for number in await segment.write(connection, sessions, self._numbers):
-                    verdicts[number] = await why_stale(connection, sessions, units[number])
+                    verdicts[number] = await why_stale(connection, units[number])
         except (Refused, *UNWRITABLE):
             self._numbers.unused([seq for segment in done for _, seq in segment.inserted])
             raise
@@ -140,15 +157,12 @@ class Writer:
 
 
 def _sessions(units: Sequence[Unit], claim: Claim | None) -> Sessions:
-    """The sessions that a commit needs."""
+    """The sessions that are to be locked before all else: those of the claim, and those that are written."""
     ids: set[str | None] = set() if claim is None else {offer.session for offer in claim.offers}
     ending = False
     for unit in units:
         for write in unit.writes:
-            if isinstance(write, Insert):
-                if write.job.state == RUNNING:
-                    ids.add(write.job.session)
-            elif isinstance(write, (PutSession, LoseSession)):
+            if isinstance(write, (PutSession, LoseSession)):
                 ids.add(write.session.id if isinstance(write, PutSession) else write.id)
                 ending = True
     return Sessions(ids, ending)
