@@ -25,7 +25,7 @@ from easyjobs.stores.postgres.failures import UNWRITABLE
 log = logging.getLogger("easyjobs.stores")
 
 MOST: Final = 7_900  # bytes; PostgreSQL takes 7,999
-APART: Final = 0.01  # seconds between two that we send: what is said meanwhile goes into one
+APART: Final = 0.003  # seconds between two that we send: what is said meanwhile goes into one
 KINDS: Final[tuple[Kind, ...]] = ("pauses", "schedules", "sessions", "tasks")
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 
