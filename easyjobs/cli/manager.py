@@ -24,7 +24,13 @@ OPEN_CONNECTIONS = 5
 )
 @click.option("--prefix", metavar="PATH", help="Where all routes live: /jobs.")
 @click.option("--open-docs", is_flag=True, default=None, help="Let everybody read /docs.")
-@click.option("--stop-grace", default=20.0, show_default=True, envvar="EASYJOBS_STOP_GRACE", help="Seconds to stop in.")
+@click.option(
+    "--stop-grace",
+    default=20.0,
+    show_default=True,
+    envvar="EASYJOBS_STOP_GRACE",
+    help="Seconds to stop in, beside 5 for open requests.",
+)
 @click.option(
     "--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
 )

@@ -248,7 +248,7 @@ class Committer:
         """Refuse what is new, keep what has happened, and try again soon."""
         if self.trouble is None:
             log.error("the store fails: %s", error)
-        self.trouble = str(error) or type(error).__name__
+        self.trouble = str(error).rstrip(".") or type(error).__name__
         self.counters["store_failures"] += 1
         full = self._full = isinstance(error, StoreFull)
         self._in_doubt = self._in_doubt or not full
