@@ -48,7 +48,6 @@ class Pausing:
         async with self._turn:
             if (kind, name) not in self._dispatcher.pauses:
                 await self._check(kind, name)
-                return
             await self._resume(kind, name)
 
     async def toggle(self, live: Live, pause: bool) -> None:
@@ -76,20 +75,26 @@ class Pausing:
             self._committer.poke()
 
     async def _pause(self, kind: PauseKind, name: str, by: str) -> None:
-        if (kind, name) in self._dispatcher.pauses:
-            return
+        known = (kind, name) in self._dispatcher.pauses
+        if known and self._store.single_manager:
+            return  # where there are other managers, one of them may have resumed it a moment ago
         pause = Pause(kind, name, by, self._store.now())
         await self._committer.chore(Chore([PutPause(kind, name, by, pause.at)]))
+        if known:
+            return
         told = self._working(kind, name)
         self._dispatcher.pauses[kind, name] = pause
         for live in told:
             _tell(live, PauseWork())
 
     async def _resume(self, kind: PauseKind, name: str) -> None:
-        if (kind, name) not in self._dispatcher.pauses:
+        known = (kind, name) in self._dispatcher.pauses
+        if not known and self._store.single_manager:
             return
         await self._committer.chore(Chore([DropPause(kind, name)]))
-        self._dispatcher.pauses.pop((kind, name), None)
+        if not known:
+            return
+        del self._dispatcher.pauses[kind, name]
         for live in self._working(kind, name):
             _tell(live, ResumeWork())
         self._committer.poke()

@@ -178,10 +178,10 @@ class Schedules:
         """Let its ticks pass without a job; may be called again. Raises NotFound."""
         async with self._turn:
             self._timetable.find(id)
-            if id not in self._timetable.pauses:
+            if id not in self._timetable.pauses or not self._store.single_manager:  # else another may have resumed it
                 pause = Pause("schedule", id, by, self._store.now())
                 await self._committer.chore(Chore([PutPause("schedule", id, by, pause.at)]))
-                self._timetable.pauses[id] = pause
+                self._timetable.pauses.setdefault(id, pause)
 
     async def resume(self, id: str) -> None:
         """Undo `pause`: it fires at its next time, and ticks that it let pass are gone. May be called again. Raises
@@ -189,7 +189,7 @@ class Schedules:
         """
         async with self._turn:
             self._timetable.find(id)
-            if id in self._timetable.pauses:
+            if id in self._timetable.pauses or not self._store.single_manager:
                 await self._committer.chore(Chore([DropPause("schedule", id)]))
                 self._timetable.pauses.pop(id, None)
 
