@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -333,6 +334,37 @@ async def test_many_at_once_each_get_an_id(deployed: str) -> None:
         ids = [id for some in await asyncio.gather(*(produce() for _ in range(8))) for id in some]
         assert len(set(ids)) == 200
         assert sorted(await someone.ids()) == sorted(ids)
+
+
+async def test_the_rights_that_the_page_grants_are_enough(deployed: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sql.md").read_text()
+    (grants,) = re.findall(r"```sql\n(GRANT.*?)```", page, re.DOTALL)
+    async with caller(deployed) as someone:
+        app, execute = f"app_of_{someone.schema}", someone.connection.execute
+        await execute(f"CREATE ROLE {app}")
+        try:
+            await execute(f"SET ROLE {app}")
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await someone.insert("bad")
+            await execute("RESET ROLE")
+            await execute(
+                grants.replace("easyjobs.", f"{someone.schema}.")
+                .replace("SCHEMA easyjobs", f"SCHEMA {someone.schema}")
+                .replace("app;", f"{app};")
+            )
+            await execute(f"SET ROLE {app}")
+            assert await someone.insert("each", {"a": 1, "b": "ALL"})
+            await execute("RESET ROLE")
+        finally:
+            await execute(f"DROP OWNED BY {app}; DROP ROLE {app}")
+
+
+async def test_text_that_postgresql_cannot_hold_is_refused(deployed: str) -> None:
+    async with caller(deployed) as someone:
+        for text in ("\\u0000", "\\ud800"):
+            with pytest.raises(asyncpg.DataError):
+                await someone.insert("foo", f'{{"file_path": "{text}"}}')
+        assert await someone.ids() == []
 
 
 # -- what people read
