@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -66,6 +66,7 @@ class Schedules:
         self._turn = asyncio.Lock()  # of pauses: the last word counts, and not the last commit
         self._ids = ids
         self._limits = settings.limits
+        self.learn: Callable[[], Awaitable[None]] = _nothing
 
     # -- looking
 
@@ -82,8 +83,17 @@ class Schedules:
         page = [self._view(planned) for planned in found[after : after + limit]]
         return page, after + limit if len(found) > after + limit else None
 
+    async def find(self, id: str) -> ScheduleView:
+        """One schedule, also where it was made at another manager a moment ago. Raises NotFound."""
+        await self._look_for(id)
+        return self.show(id)
+
+    async def _look_for(self, id: str) -> None:
+        if id not in self._timetable.rows:
+            await self.learn()
+
     def show(self, id: str) -> ScheduleView:
-        """One schedule. Raises NotFound."""
+        """One schedule that is known here. Raises NotFound."""
         return self._view(self._timetable.find(id))
 
     def _view(self, planned: Planned) -> ScheduleView:
@@ -147,6 +157,7 @@ class Schedules:
         return self.show(id)
 
     async def _change(self, id: str, edited: Callable[[Schedule], Schedule]) -> None:
+        await self._look_for(id)
         for _ in range(MOST_TRIES):
             row = self._own(id)
             new = edited(row)
@@ -160,6 +171,7 @@ class Schedules:
     async def delete(self, id: str) -> None:
         """Remove it; the jobs it has made stay. Raises NotFound; Conflict where it is from code."""
         async with self._turn:
+            await self._look_for(id)
             for _ in range(MOST_TRIES):
                 drop: list[Write] = [DropSchedule(id, self._own(id).version), DropPause("schedule", id)]
                 if await self._committer.chore(Chore(drop)) is None:
@@ -177,6 +189,7 @@ class Schedules:
     async def pause(self, id: str, by: str) -> None:
         """Let its ticks pass without a job; may be called again. Raises NotFound."""
         async with self._turn:
+            await self._look_for(id)
             self._timetable.find(id)
             if id not in self._timetable.pauses or not self._store.single_manager:  # else another may have resumed it
                 pause = Pause("schedule", id, by, self._store.now())
@@ -188,6 +201,7 @@ class Schedules:
         NotFound.
         """
         async with self._turn:
+            await self._look_for(id)
             self._timetable.find(id)
             if id in self._timetable.pauses or not self._store.single_manager:
                 await self._committer.chore(Chore([DropPause("schedule", id)]))
@@ -198,6 +212,7 @@ class Schedules:
 
         :raises NotFound: no such schedule, or its task is not known any more. Refused: as for any other job.
         """
+        await self._look_for(id)
         row = self._timetable.find(id).row
         now = self._store.now()
         job = admitted(row, self._admission, self._ids, now)
@@ -207,6 +222,10 @@ class Schedules:
     def _judge(self, queue: str, task: str, call: DefaultArgs) -> None:
         checker = self._catalog.find(queue, task).checker
         checker.check(call.args.encode(), call.kwargs.encode(), size=self._limits.arguments, depth=self._limits.depth)
+
+
+async def _nothing() -> None:
+    """This manager is alone: it knows all schedules."""
 
 
 def judge_declared(spec: TaskSpec, rule: Rule, depth: int) -> None:

@@ -63,6 +63,7 @@ class Sharing:
             self.neighbours.wake = look.wake
             store.listen(self.neighbours.heard)
             control.learn = requests.learn = self.neighbours.learn
+            scheduling.schedules.learn = scheduling.follow
             lead.gained.append(self._orphans.pardon)
             lead.gained.append(self.neighbours.refresh)
             self.services = [Periodic(lead, store.now), look, Periodic(Duty(self._orphans, lead), store.now)]

@@ -166,30 +166,6 @@ def test_a_task_is_known_at_all_managers_as_soon_as_at_one() -> None:
     story(tell)
 
 
-def test_the_last_word_about_a_pause_counts_also_before_all_have_heard_the_one_before() -> None:
-    async def tell(cluster: SimulatedCluster) -> None:
-        await at_home(cluster, "w", ONE)
-        one, two = cluster.managers[ONE].hub, cluster.managers[TWO].hub
-        await until(lambda: two.catalog.has_queue("play") and two.schedules.page()[0], seconds=10)
-        schedule = two.schedules.page()[0][0].row.id
-        for _ in range(5):
-            for pauses, resumes in ((one, two), (two, one)):
-                await pauses.pause("queue", "play", "ann")
-                await resumes.resume("queue", "play", "ben")
-                await pauses.schedules.pause(schedule, "ann")
-                await resumes.schedules.resume(schedule)
-                assert await one.store.pauses() == []
-                await pauses.pause("queue", "play", "ann")
-                await pauses.schedules.pause(schedule, "ann")
-                kept = {(pause.kind, pause.name) for pause in await one.store.pauses()}
-                assert kept == {("queue", "play"), ("schedule", schedule)}
-                await resumes.resume("queue", "play", "ben")
-                await resumes.schedules.resume(schedule)
-        await until(lambda: not one.dispatcher.pauses and not two.dispatcher.pauses, seconds=10)
-
-    story(tell, managers=2)
-
-
 def test_a_pause_at_one_manager_holds_the_workers_of_all() -> None:
     async def tell(cluster: SimulatedCluster) -> None:
         await at_home(cluster, "w", TWO)

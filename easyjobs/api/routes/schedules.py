@@ -51,7 +51,7 @@ async def list_schedules(call: Call) -> Response:
 
 async def get_schedule(call: Call) -> Response:
     """Show a schedule."""
-    return reply(schedule_out(call.hub.schedules.show(_id(call))))
+    return reply(schedule_out(await call.hub.schedules.find(_id(call))))
 
 
 async def create_schedule(call: Call) -> Response:
