@@ -178,7 +178,6 @@ DECLARE
     stamp text := lpad(to_hex(floor(moment * 1000)::bigint), 12, '0');
     -- a UUID of version 7, RFC 9562 section 5.7
     new_id CONSTANT text := left(stamp, 8) || '-' || right(stamp, 4) || '-7' || substr(random, 16);
-    channel text := 'easyjobs.' || current_schema();
 BEGIN
     SELECT t.spec::jsonb, t.signature INTO spec, version FROM tasks AS t
     WHERE t.queue = type_key AND t.name = task_key ORDER BY t.seen_at DESC LIMIT 1;
@@ -220,6 +219,12 @@ BEGIN
     ) THEN
         RAISE EXCEPTION 'kwargs is nested too deep; % levels are allowed.', deepest USING ERRCODE = '22023';
     END IF;
+    -- jsonb takes numbers that others cannot read
+    IF said ~ '[eE][+]?[0-9]{3}|[0-9]{250}' AND jsonb_path_exists(
+        given, 'strict $.** ? (@ > 1.7976931348623157e308 || @ < -1.7976931348623157e308)'
+    ) THEN
+        RAISE EXCEPTION 'kwargs holds a number that is too large' USING ERRCODE = '22023';
+    END IF;
     faults := argument_faults(given, spec -> 'signature');
     IF cardinality(faults) > 0 THEN
         RAISE EXCEPTION 'The arguments do not fit the task. %', array_to_string(faults[:20], '; ')
@@ -240,7 +245,7 @@ BEGIN
         type_key,
         task_key,
         version,
-        given::text, -- as it was judged: of a name that is given twice, the last one
+        said, -- as it was written: jsonb would write 1e-300 with all its zeros
         coalesce(insert_job_id.priority, (options ->> 'priority')::bigint, 0),
         moment,
         moment,
@@ -255,11 +260,10 @@ BEGIN
             WHEN jsonb_array_length(coalesce(options -> 'needs', '[]')) > 0 THEN 'check'
         END
     );
-    IF octet_length(channel) < 64 THEN -- a longer one cannot be listened to either
-        PERFORM pg_notify(channel, json_build_object('lanes', json_build_array(
-            json_build_array(type_key, task_key, version)
-        ))::text);
-    END IF;
+    -- the same note is delivered once in a transaction, however many jobs that has
+    PERFORM pg_notify('easyjobs.' || current_schema(), json_build_object('lanes', json_build_array(
+        json_build_array(type_key, task_key, version)
+    ))::text);
     RETURN new_id;
 END
 $$;
