@@ -204,7 +204,7 @@ class JobMaster:
         while True:
             await asyncio.sleep(LOOK)
             live = next((live for live in hub.roster.holders() if live.row.name == worker.settings.name), None)
-            if live is None or live.lanes != lanes or live.held or any(self._mine(hub, live.row.id)):
+            if live is None or live.lanes != lanes or live.held or _runs_in(hub, live.row.id):
                 idle_since = clock()
                 continue
             ready = lanes.intersection(await hub.store.lanes())
@@ -215,13 +215,14 @@ class JobMaster:
             if ready and clock() - idle_since > PATIENCE:
                 return
 
-    def _mine(self, hub: Hub, session: str) -> list[Job]:
-        return [job for job in hub.roster.running.values() if job.session == session]
-
     async def _tried_again_soon(self, hub: Hub, lanes: frozenset[Any]) -> bool:
         page = await hub.store.find(JobQuery(state=RETRY, limit=500))
         until = hub.now() + SOON
         return any(job.lane in lanes and job.run_at <= until for job in page.items)
+
+
+def _runs_in(hub: Hub, session: str) -> bool:
+    return any(job.session == session for job in hub.roster.running.values())
 
 
 async def _nowhere() -> Link:

@@ -175,7 +175,8 @@ class Reception:
         ahead = 1
         while True:
             now = self._store.now()
-            live = self._roster.of_worker(hello.worker_id) or await self._elsewhere(hello.worker_id)
+            here = self._roster.of_worker(hello.worker_id)
+            live = here or await self._elsewhere(hello.worker_id)
             row = Session(
                 id=live.row.id if live else self._ids.job_id(now),
                 worker_id=hello.worker_id,
@@ -196,7 +197,7 @@ class Reception:
                 units=hello.units if hello.units is None else max(0, min(MOST_UNITS, hello.units)),
             )
             stale = await self._committer.chore(Chore([PutSession(row)]))
-            if live is not None and live.foreign:
+            if live is not here and live is not None:
                 live.row = row
                 if stale is None and await self._adopt(live, hello):
                     return live
@@ -231,9 +232,7 @@ class Reception:
         rows = [row for row in await self._store.sessions() if row.worker_id == worker_id]
         if not rows:
             return None
-        live = Live(max(rows, key=lambda row: row.started_at), [], self._store.now(), self._settings.lease)
-        live.foreign = True
-        return live
+        return Live(max(rows, key=lambda row: row.started_at), [], self._store.now(), self._settings.lease)
 
     async def _adopt(self, live: Live, hello: Hello) -> bool:
         """Take in a session that came from another manager, with what runs in it."""
@@ -241,7 +240,6 @@ class Reception:
         if self._roster.of_worker(hello.worker_id) is not None:
             return False
         now = self._store.now()
-        live.foreign = False
         live.queues = hello.queues
         self._roster.add(live)
         for job in rows:

@@ -27,14 +27,12 @@ class Live:
 
     `held` are the attempts the worker has, by job id; `unconfirmed` those among them that it has not acknowledged, by
     when they were sent. An outcome that has arrived takes its job out of `held` at once: its slot is free. `streak` are
-    its failures since its last success; one that only fails is given nothing until `barred_until`. A `foreign` one is
-    another manager's, and about to be welcomed here.
+    its failures since its last success; one that only fails is given nothing until `barred_until`.
     """
 
     __slots__ = (
         "barred_until",
         "blocked",
-        "foreign",
         "grace_until",
         "held",
         "lanes",
@@ -63,7 +61,6 @@ class Live:
         self.slots = row.slots
         self.parked = 0
         self.blocked: str | None = None
-        self.foreign = False
         self.leaving = False
         self.seen_at = now
         self.lease_until = now + lease
@@ -166,7 +163,8 @@ class Roster:
     @property
     def bounded(self) -> bool:
         """Whether any worker, here or elsewhere, says what its machine has."""
-        return any(row.units is not None for row in self.rows())
+        here = any(live.row.units is not None for live in self.sessions.values())
+        return here or any(other.row.units is not None for other in self.elsewhere.values())
 
     def rows(self) -> list[Session]:
         """The sessions of all workers, here and elsewhere."""

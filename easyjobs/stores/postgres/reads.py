@@ -6,19 +6,14 @@ import math
 from collections import Counter
 from typing import Any, Final, cast
 
-import msgspec
-
 from easyjobs.core.job import Attempt, Job, Lane, LogLine, Session
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import FINAL, STATES, State
-from easyjobs.core.task import TaskSpec
 from easyjobs.stores.base import Count, JobQuery, KnownTask, Page, Pause, Retention
+from easyjobs.stores.documents import schedules_of, tasks_of
 from easyjobs.stores.postgres import texts
 from easyjobs.stores.postgres.channel import Connection
 from easyjobs.stores.postgres.failures import UNWRITABLE
-
-_decode_spec = msgspec.json.Decoder(TaskSpec).decode
-_decode_schedule = msgspec.json.Decoder(Schedule).decode
 
 # from each lane to the next one by the index: reading all that is ready takes as long as there is much of it
 _LANES: Final = (
@@ -135,13 +130,7 @@ async def sessions(connection: Connection, lost_since: float | None) -> list[Ses
 
 async def tasks(connection: Connection) -> list[KnownTask]:
     """All that can be read; a specification that cannot is left out until a worker registers it again."""
-    known = []
-    for spec, seen_at in await connection.fetch("SELECT spec, seen_at FROM tasks ORDER BY queue, name, signature"):
-        try:
-            known.append(KnownTask(_decode_spec(spec), seen_at))
-        except msgspec.DecodeError:
-            continue
-    return known
+    return tasks_of(await connection.fetch("SELECT spec, seen_at FROM tasks ORDER BY queue, name, signature"))
 
 
 async def pauses(connection: Connection) -> list[Pause]:
@@ -151,15 +140,7 @@ async def pauses(connection: Connection) -> list[Pause]:
 
 async def schedules(connection: Connection) -> list[Schedule]:
     """All that can be read; a rule that cannot is left out, and stays as it is."""
-    found = []
-    for document, version in await connection.fetch("SELECT document, version FROM schedules ORDER BY id"):
-        try:
-            schedule = _decode_schedule(document)
-        except msgspec.DecodeError:
-            continue
-        schedule.version = version
-        found.append(schedule)
-    return found
+    return schedules_of(await connection.fetch("SELECT document, version FROM schedules ORDER BY id"))
 
 
 async def page(connection: Connection, query: JobQuery) -> Page:

@@ -7,14 +7,13 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import aiosqlite
-import msgspec
 
 from easyjobs.core.job import Attempt, Job, LogLine, Session
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import STATES
-from easyjobs.core.task import TaskSpec
 from easyjobs.errors import StoreUnavailable
 from easyjobs.stores.base import JobQuery, KnownTask, Page, Pause, Retention
+from easyjobs.stores.documents import schedules_of, tasks_of
 from easyjobs.stores.sqlite import texts
 from easyjobs.stores.sqlite.reading import tolerant
 from easyjobs.stores.sqlite.tally import Tally
@@ -22,9 +21,6 @@ from easyjobs.stores.sqlite.tally import Tally
 CACHE_KIB: Final = 2_000
 UNCOMMON: Final = frozenset(("waiting", "retry", "failed", "cancelled", "skipped"))  # the states of jobs_uncommon
 WINDOW: Final = 50_000  # rows that one look for old jobs passes over
-
-_decode_spec = msgspec.json.Decoder(TaskSpec).decode
-_decode_schedule = msgspec.json.Decoder(Schedule).decode
 
 
 class Reader:
@@ -88,13 +84,7 @@ class Reader:
 
     async def tasks(self) -> list[KnownTask]:
         """All that can be read; a specification that cannot is left out until a worker registers it again."""
-        known = []
-        for spec, seen_at in await self._rows("SELECT spec, seen_at FROM tasks ORDER BY queue, name, signature"):
-            try:
-                known.append(KnownTask(_decode_spec(spec), seen_at))
-            except msgspec.DecodeError:
-                continue
-        return known
+        return tasks_of(await self._rows("SELECT spec, seen_at FROM tasks ORDER BY queue, name, signature"))
 
     async def pauses(self) -> list[Pause]:
         """All that is paused."""
@@ -102,15 +92,7 @@ class Reader:
 
     async def schedules(self) -> list[Schedule]:
         """All that can be read; a rule that cannot is left out, and stays as it is."""
-        found = []
-        for row, version in await self._rows("SELECT row, version FROM schedules ORDER BY id"):
-            try:
-                schedule = _decode_schedule(row)
-            except msgspec.DecodeError:
-                continue
-            schedule.version = version
-            found.append(schedule)
-        return found
+        return schedules_of(await self._rows("SELECT row, version FROM schedules ORDER BY id"))
 
     async def oldest(self, limit: int) -> list[int]:
         """The numbers of the `limit` oldest jobs that have ended, lowest first."""
