@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from fleet import Fleet
 from postgres_server import PostgresServer, own_server
 from support import COMMAND, FINAL, Process, until
 
-STORM = float(os.environ.get("EASYJOBS_TEST_STORM", "15"))
+STORM = float(os.environ.get("EASYJOBS_TEST_STORM", "20"))
 """Seconds of faults."""
 
 QUEUE = "fleet"
@@ -129,6 +131,38 @@ class Producer(threading.Thread):
         self.join()
 
 
+def figures(
+    producer: Producer,
+    killed: Counter[str],
+    lost: list[str],
+    twice: list[tuple[str, int]],
+    faults: list[float],
+    rows: dict[str, Any],
+) -> str:
+    """What the storm did, for people."""
+    made = sorted((moment(row["created_at"]), moment(row["finished_at"])) for row in rows.values())
+    healed = [min((end for begun, end in made if begun > at), default=math.nan) - at for at in faults]
+    again = [moment(r["finished_at"]) - moment(r["created_at"]) for r in rows.values() if r["attempt"] > 1]
+    return (
+        f"\n{len(producer.acknowledged)} acknowledged, {producer.refused} refused, killed {dict(killed)}, "
+        f"{len(lost)} lost, {len(twice)} attempts twice\n"
+        f"from a fault to the end of a job made after it: {spread(healed)}\n"
+        f"{len(again)} jobs took more than one attempt, from their making to their end: {spread(again)}"
+    )
+
+
+def moment(said: str) -> float:
+    return datetime.fromisoformat(said).timestamp()
+
+
+def spread(seconds: list[float]) -> str:
+    found = sorted(seconds)
+    if not found:
+        return "none"
+    p50, p99 = (found[min(len(found) - 1, int(share * len(found)))] for share in (0.5, 0.99))
+    return f"p50 {p50:.2f} s, p99 {p99:.2f} s, most {found[-1]:.2f} s"
+
+
 @pytest.mark.timeout(240 + 2 * STORM)
 def test_nothing_is_lost_whatever_a_nemesis_kills(fleet: Fleet, server: PostgresServer) -> None:
     """Managers and workers die, PostgreSQL stops and crashes; whoever was told that a job is stored finds it done."""
@@ -140,12 +174,14 @@ def test_nothing_is_lost_whatever_a_nemesis_kills(fleet: Fleet, server: Postgres
     producer = Producer(fleet)
     producer.start()
     killed: Counter[str] = Counter()
+    faults: list[float] = []
     over = time.monotonic() + STORM
     try:
         while time.monotonic() < over:
             time.sleep(chance.uniform(0.2, 1.5))
             what = chance.choice(["manager", "manager", "worker", "worker", "postgres"])
             killed[what] += 1
+            faults.append(time.time())
             if what == "manager":
                 n = chance.randrange(3)
                 fleet.kill(n)
@@ -189,7 +225,7 @@ def test_nothing_is_lost_whatever_a_nemesis_kills(fleet: Fleet, server: Postgres
     wrong = {id: rows[id]["state"] for id in acknowledged if id in rows and rows[id]["state"] != "completed"}
     runs = Counter((line.job, line.attempt) for line in fleet.effects())
     twice = [run for run, times in runs.items() if times > 1]
-    print(f"{len(acknowledged)} acknowledged, {producer.refused} refused, killed {dict(killed)}, {len(lost)} lost")  # noqa: T201 - figures
+    print(figures(producer, killed, lost, twice, faults, rows))  # noqa: T201
     assert lost == []
     assert twice == [], "one attempt ran twice"
     assert not set(wrong.values()) - {"failed"}, wrong
