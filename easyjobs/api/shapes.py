@@ -129,7 +129,7 @@ class TaskOut(msgspec.Struct, frozen=True):
     queue: str
     name: str
     doc: str
-    kind: Literal["async", "thread", "process", "script"]
+    kind: Literal["async", "thread", "process", "script", "workflow"]
     parameters: dict[str, Any]
     returns: dict[str, Any]
     options: dict[str, Any]

@@ -21,15 +21,18 @@ class Lane(NamedTuple):
     signature: str
 
 
-Relation = Literal["call", "before", "after", "failure", "dependency", "member"]
+Relation = Literal["call", "before", "after", "failure", "dependency", "member", "node"]
 """Why a job's parent made it: by calling it, because it must end first (`run_before`), because it follows
-(`run_after`), because it looks after a failure (`on_failure`), because the parent needs it fresh (`dependencies`), or
-because the parent is a group (`write_all`) of which it is a part.
+(`run_after`), because it looks after a failure (`on_failure`), because the parent needs it fresh (`dependencies`),
+because the parent is a group (`write_all`, a map) of which it is a part, or because it is a node of the run that the
+parent is.
 """
 
-Turn = Literal["check", "spread", "gather"]
+Turn = Literal["check", "spread", "gather", "bind", "map", "expand", "close"]
 """What must be done about a job when its turn comes, in place of running it: `check` whether what it depends on is
-fresh; `spread` a group into its members; `gather` it when all of those have ended.
+fresh; `spread` a group into its members; `gather` it when all of those have ended; `bind` the arguments of a node to
+the results that it takes; `map` a node over a list that it takes; `expand` a run into its nodes; `close` it when all of
+those have ended.
 """
 
 
@@ -81,11 +84,18 @@ class Job(msgspec.Struct):
     tick: float | None = None  # the nominal time it was made for; no two jobs of a schedule have the same
     crashed_at: str | None = None  # JSON list of the times of its crashes, as far as they count
     turn: Turn | None = None  # what comes before it may be claimed
+    node: str | None = None  # its name in the graph of the run that it is part of
+    late_at: float | None = None  # if it has not begun by then, somebody is told; None: nobody, or it was told
 
     @property
     def lane(self) -> Lane:
         """The lane in which it waits."""
         return Lane(self.queue, self.task, self.signature)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is a run of a workflow, whose nodes are jobs."""
+        return self.turn == "expand" or self.turn == "close"
 
     @property
     def final(self) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 from easyjobs.core.job import Lane
 from easyjobs.core.schedule import Rule
 from easyjobs.core.signature import Signature
+from easyjobs.core.workflow import Graph
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}\Z")
 
@@ -66,6 +67,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     needs: tuple[Need, ...] = ()  # what must be fresh when it begins
     write_all: tuple[str, ...] = ()  # parameters for which "ALL" means a job for each value
     process_units: int = 1  # what a job takes of its machine while it runs
+    sla: float | None = None  # a job that has not begun by then is an alert, once
 
 
 class DefaultArgs(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -76,22 +78,27 @@ class DefaultArgs(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TaskSpec(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A task as a worker registers it and the manager keeps it."""
+    """A task as a worker registers it and the manager keeps it. With a `graph` it is a workflow: its jobs are runs, and
+    no worker ever executes one.
+    """
 
     queue: str
     name: str
     signature: Signature
     options: Options = Options()
     doc: str = ""
-    kind: Literal["async", "thread", "process", "script"] = "async"
+    kind: Literal["async", "thread", "process", "script", "workflow"] = "async"
     default_args: DefaultArgs | None = None
     schedule: Rule | None = None
     meta: dict[str, Any] = {}
+    graph: Graph | None = None
+    title: str = ""  # for people; the name where it is empty
 
     @property
     def lane(self) -> Lane:
-        """The lane of its jobs."""
-        return Lane(self.queue, self.name, self.signature.hash)
+        """The lane of its jobs. Another graph is another lane: runs go by the one that they began with."""
+        hash = self.signature.hash
+        return Lane(self.queue, self.name, hash if self.graph is None else self.graph.hash(hash))
 
     @property
     def max_attempts(self) -> int:
