@@ -41,9 +41,10 @@ def command(target: str, store: str | None, slots: int, raw: bool) -> None:
 
 
 def find_master(target: str, store: str | None, slots: int) -> JobMaster:
-    """The JobMaster that `module:object` or `module` names; one is made for a module that has only plain `@task`s.
+    """The JobMaster that `module:object` or `module` names; one is made, and deployed, for a module that has only plain
+    `@task`s.
 
-    :raises ConfigurationError: there is none, or the module has no tasks.
+    :raises ConfigurationError: there is none, or the module has no tasks. StoreLocked: a manager has the file.
     """
     name, _, path = target.partition(":")
     module = load(name)
@@ -60,6 +61,7 @@ def find_master(target: str, store: str | None, slots: int) -> JobMaster:
     master = JobMaster(manager_settings(store=store).store, "easyjobs", modules=[module], slots=slots)
     if not master.tasks():
         raise ConfigurationError(f"{name} has no JobMaster and no function marked with @task")
+    master.deploy()
     return master
 
 

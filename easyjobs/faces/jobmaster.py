@@ -9,25 +9,27 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from types import ModuleType
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from easyjobs.background import Nursery
 from easyjobs.core.changes import PutTask, Unit
 from easyjobs.core.job import Job
-from easyjobs.core.states import RETRY
 from easyjobs.core.task import TaskSpec
 from easyjobs.errors import ConfigurationError, ConnectionLost
+from easyjobs.faces.emptying import until_empty
 from easyjobs.faces.engines import store_url
 from easyjobs.hub.embedded import connect
 from easyjobs.hub.hub import Hub
+from easyjobs.hub.settings import hub_settings
 from easyjobs.ids import Ids
 from easyjobs.protocol.messages import Submission
+from easyjobs.settings import manager_settings, worker_settings
 from easyjobs.stores import open_store
-from easyjobs.stores.base import JobQuery
 from easyjobs.tasks.decorator import Task
 from easyjobs.tasks.dependencies import validate_dependencies
 from easyjobs.wire.link import Link
@@ -36,15 +38,6 @@ from easyjobs.workers.worker import EasyJobsWorker
 log = logging.getLogger("easyjobs")
 
 R = TypeVar("R")
-
-LOOK: Final = 0.02
-"""Seconds between two looks whether the queue is empty."""
-
-PATIENCE: Final = 2.0
-"""Seconds after which jobs that are ready, and that nobody takes although nothing runs here, are left for others."""
-
-SOON: Final = 60.0
-"""A failed job whose next attempt is due within so many seconds is waited for."""
 
 
 class RanJob(msgspec.Struct, frozen=True):
@@ -90,7 +83,9 @@ class JobMaster:
         self._modules = modules
         self._slots = slots
         self._units = system_process_units
-        open_store(self._url)  # a URL that will not do is refused here
+        self._settings = hub_settings(manager_settings(store=self._url))
+        worker_settings(jobs_queue="any", max_tasks_per_worker=slots, system_process_units=system_process_units)
+        open_store(self._url)  # what will not do is refused here
 
     def tasks(self) -> list[TaskSpec]:
         """The tasks as managers know them.
@@ -114,6 +109,8 @@ class JobMaster:
     async def deploy_async(self, _reset: bool = False) -> None:
         """As `deploy`, on an event loop."""
         specs = self.tasks()
+        if not specs:
+            log.warning("no module with tasks is loaded: import those that have them before they are deployed")
         store = open_store(self._url)
         if _reset:
             await store.reset()
@@ -148,15 +145,21 @@ class JobMaster:
 
         Jobs that are put off until later are left for the next run, and so are those that nobody may begin now: paused,
         of other modules, beyond a limit that others hold. A failed job that is tried again within a minute is waited
-        for. May be called as often as one likes, also at the same time in several processes (in PostgreSQL).
+        for; so is one that runs in another process of which nothing is heard: if that one is dead, it runs again here.
+        May be called as often as one likes, also at the same time in several processes (in PostgreSQL), and where an
+        event loop runs, which stands still meanwhile.
 
-        :raises StoreLocked: a manager has the SQLite file: submit to it, or let it do the work.
+        :raises StoreLocked: a manager has the SQLite file: submit to it, or let it do the work. ConfigurationError:
+            nothing was ever deployed there. RegistrationError: what workers of other modules depend on and these tasks
+            together go round in a circle.
         """
         return _run(self.run_async())
 
     async def run_async(self) -> list[RanJob]:
         """As `run`, on an event loop."""
         async with self._hub() as hub:
+            if not hub.catalog.entries:
+                raise ConfigurationError("No task was ever deployed there: call jobmaster.deploy() first.")
             nursery = Nursery("jobmaster")
 
             async def dial() -> Link:
@@ -167,7 +170,7 @@ class JobMaster:
             worker = self._worker(dial)
             await worker.start()
             try:
-                await self._until_empty(hub, worker)
+                await until_empty(hub, worker)
                 return [_shown(job) for job in ended]
             finally:
                 await worker.stop()
@@ -175,7 +178,7 @@ class JobMaster:
 
     @asynccontextmanager
     async def _hub(self) -> AsyncIterator[Hub]:
-        hub = Hub(open_store(self._url))
+        hub = Hub(open_store(self._url), settings=self._settings)
         await hub.start()
         try:
             yield hub
@@ -195,34 +198,6 @@ class JobMaster:
         for module in self._modules if self._modules is not None else _modules_with_tasks():
             worker.include(module, by_type_key=True)
         return worker
-
-    async def _until_empty(self, hub: Hub, worker: EasyJobsWorker) -> None:
-        """Nothing of this worker's runs, nothing that it could take is ready, and nothing is tried again soon."""
-        lanes = frozenset(spec.lane for spec in worker.specs())
-        clock = asyncio.get_running_loop().time
-        idle_since = clock()
-        while True:
-            await asyncio.sleep(LOOK)
-            live = next((live for live in hub.roster.holders() if live.row.name == worker.settings.name), None)
-            if live is None or live.lanes != lanes or live.held or _runs_in(hub, live.row.id):
-                idle_since = clock()
-                continue
-            ready = lanes.intersection(await hub.store.lanes())
-            if live.held:
-                continue
-            if not ready and not await self._tried_again_soon(hub, lanes):
-                return
-            if ready and clock() - idle_since > PATIENCE:
-                return
-
-    async def _tried_again_soon(self, hub: Hub, lanes: frozenset[Any]) -> bool:
-        page = await hub.store.find(JobQuery(state=RETRY, limit=500))
-        until = hub.now() + SOON
-        return any(job.lane in lanes and job.run_at <= until for job in page.items)
-
-
-def _runs_in(hub: Hub, session: str) -> bool:
-    return any(job.session == session for job in hub.roster.running.values())
 
 
 async def _nowhere() -> Link:
@@ -257,10 +232,21 @@ def _shown(job: Job) -> RanJob:
 
 
 def _run(work: Coroutine[Any, Any, R]) -> R:
+    """Run it to its end; where an event loop runs already, in a thread of its own, and that loop waits."""
+    if not _on_a_loop():
+        return asyncio.run(work)
+    log.warning("an event loop stands still: on a loop, write `await jobmaster.%s_async(…)`", _name_of(work))
+    with ThreadPoolExecutor(1, "jobmaster") as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+def _on_a_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
-    work.close()
-    name = getattr(work, "__name__", "…")
-    raise ConfigurationError(f"an event loop runs here: write `await jobmaster.{name}(…)`")
+        return False
+    return True
+
+
+def _name_of(work: Coroutine[Any, Any, Any]) -> str:
+    return str(getattr(work, "__name__", "")).removesuffix("_async")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from easyjobs.protocol.messages import Limits
+from easyjobs.settings import ManagerSettings
 from easyjobs.stores.base import Retention
 
 
@@ -38,3 +39,16 @@ class HubSettings(msgspec.Struct, frozen=True):
     def told(self) -> Limits:
         """The limits as a worker is told them, with this manager's times."""
         return msgspec.structs.replace(self.limits, heartbeat=self.heartbeat, lease=self.lease)
+
+
+def hub_settings(settings: ManagerSettings) -> HubSettings:
+    """What of a manager's settings is the hub's."""
+    return HubSettings(
+        lease=settings.lease,
+        heartbeat=settings.heartbeat,
+        grace=settings.grace,
+        queue_depth=settings.queue_depth,
+        warn_depth=settings.warn_depth,
+        retention=Retention(settings.keep_completed, settings.keep_others, settings.keep_rows, settings.keep_bytes),
+        limits=Limits(arguments=settings.max_arguments, result=settings.max_result),
+    )

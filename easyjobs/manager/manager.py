@@ -20,7 +20,7 @@ from easyjobs.errors import ConfigurationError, ConnectionLost, RegistrationErro
 from easyjobs.hub.embedded import connect
 from easyjobs.hub.hub import Hub
 from easyjobs.hub.pausing import ALL
-from easyjobs.hub.settings import HubSettings
+from easyjobs.hub.settings import hub_settings
 from easyjobs.ids import Ids
 from easyjobs.manager.hosting import (
     hurry_server,
@@ -31,10 +31,10 @@ from easyjobs.manager.hosting import (
     server_leaves,
     take_place,
 )
-from easyjobs.protocol.messages import Held, Limits
+from easyjobs.protocol.messages import Held
 from easyjobs.settings import ManagerSettings, manager_settings, named_manager
 from easyjobs.stores import open_store
-from easyjobs.stores.base import Retention, Store
+from easyjobs.stores.base import Store
 from easyjobs.tasks.decorator import BoundTask, Declare
 from easyjobs.tasks.handle import Call, JobHandle
 from easyjobs.tasks.options import ScheduledOptions, TaskOptions
@@ -370,16 +370,3 @@ class EasyJobsManager:
         prefix = self.settings.prefix
         url = named_manager(prefix) or listens_on(prefix)
         return address(url).url if url else ""
-
-
-def hub_settings(settings: ManagerSettings) -> HubSettings:
-    """What of a manager's settings is the hub's."""
-    return HubSettings(
-        lease=settings.lease,
-        heartbeat=settings.heartbeat,
-        grace=settings.grace,
-        queue_depth=settings.queue_depth,
-        warn_depth=settings.warn_depth,
-        retention=Retention(settings.keep_completed, settings.keep_others, settings.keep_rows, settings.keep_bytes),
-        limits=Limits(arguments=settings.max_arguments, result=settings.max_result),
-    )

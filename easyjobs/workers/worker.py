@@ -282,6 +282,11 @@ class EasyJobsWorker:
         """Whether the manager has welcomed it on a connection that still stands."""
         return self._engine is not None and self._engine.line.up
 
+    @property
+    def refused(self) -> str | None:
+        """Why the manager will not have its tasks, whatever comes; None as long as it does."""
+        return None if self._engine is None else self._engine.line.unfit
+
     # -- making jobs
 
     async def submit(self, calls: Sequence[Call], *, together: bool = False) -> list[JobHandle[Any]]:

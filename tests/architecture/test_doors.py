@@ -24,6 +24,7 @@ DOORS = {
     "msgspec": ("",),
     "pytest": ("testing/conformance/",),
     "rich": ("cli/text.py",),
+    "sqlalchemy": ("faces/engines.py",),
     "sqlite3": ("stores/sqlite/",),
     "starlette": ("api/", "manager/hosting.py"),
     "uvicorn": ("cli/manager.py", "manager/hosting.py"),

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -84,7 +85,7 @@ def loaded(folder: Path, name: str, text: str) -> Iterator[ModuleType]:
         del sys.modules[name]
 
 
-def master(folder: Path, *modules: ModuleType, **options: int) -> JobMaster:
+def master(folder: Path, *modules: ModuleType, **options: Any) -> JobMaster:
     return JobMaster(f"sqlite:///{folder}/jobs.db", modules=modules, **options)
 
 
@@ -175,12 +176,36 @@ def test_wrong_dependencies_are_refused_unless_they_are_not_to_be_judged(tmp_pat
 
 async def test_on_a_loop_there_are_coroutines(tmp_path: Path, many: ModuleType) -> None:
     jobmaster = master(tmp_path, many)
-    with pytest.raises(ConfigurationError, match=r"await jobmaster\.deploy_async"):
-        jobmaster.deploy()
     await jobmaster.deploy_async()
     await jobmaster.insert_job_async(many.__name__, "bad")
     assert [job.state for job in await jobmaster.run_async()] == ["failed"]
     assert await asyncio.to_thread(jobmaster.run) == []
+
+
+async def test_where_a_loop_runs_already_it_waits(
+    tmp_path: Path, many: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobmaster = master(tmp_path, many)
+    jobmaster.deploy()
+    jobmaster.insert_job(many.__name__, "bad")
+    assert [job.state for job in jobmaster.run()] == ["failed"]
+    assert "write `await jobmaster.run_async(…)`" in caplog.text
+
+
+def test_what_was_never_deployed_is_said_so(tmp_path: Path, many: ModuleType) -> None:
+    with pytest.raises(ConfigurationError, match=r"call jobmaster\.deploy\(\) first"):
+        master(tmp_path, many).run()
+
+
+def test_to_deploy_nothing_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    master(tmp_path).deploy()
+    assert "import those that have them" in caplog.text
+
+
+@pytest.mark.parametrize("wrong", [{"slots": 0}, {"system_process_units": -1}, {"system_process_units": "many"}])
+def test_values_that_will_not_do_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        master(tmp_path, **wrong)
 
 
 async def test_a_file_that_a_manager_has_is_refused(tmp_path: Path, many: ModuleType) -> None:

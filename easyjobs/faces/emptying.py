@@ -1,0 +1,94 @@
+"""When a queue is empty, as far as one worker can empty it: all that a `run` of JobMaster waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from easyjobs.core.job import Lane
+from easyjobs.core.states import RETRY
+from easyjobs.errors import RegistrationError
+from easyjobs.hub.hub import Hub
+from easyjobs.hub.roster import Live
+from easyjobs.stores.base import JobQuery
+from easyjobs.workers.worker import EasyJobsWorker
+
+LOOK: Final = 0.02
+"""Seconds between two looks whether the queue is empty."""
+
+LOOK_ELSEWHERE: Final = 0.2
+"""Seconds between two looks at other processes."""
+
+PATIENCE: Final = 2.0
+"""Seconds after which jobs that are ready, and that nobody takes although nothing runs here, are left for others."""
+
+SOON: Final = 60.0
+"""A failed job whose next attempt is due within so many seconds is waited for."""
+
+LEAD: Final = 30.0
+"""Seconds until another process has the lead of one that died, and has looked who else did."""
+
+
+async def until_empty(hub: Hub, worker: EasyJobsWorker) -> None:
+    """Returns when nothing of this worker's runs, nothing that it could take is ready, nothing is tried again soon, and
+    whoever else runs such jobs is alive.
+
+    :raises RegistrationError: the tasks are refused.
+    """
+    lanes = frozenset(spec.lane for spec in worker.specs())
+    clock = asyncio.get_running_loop().time
+    idle_since = clock()
+    elsewhere = _Elsewhere(hub, lanes)
+    while worker.refused is None:
+        await asyncio.sleep(LOOK)
+        live = next((live for live in hub.roster.holders() if live.row.name == worker.settings.name), None)
+        if live is None or live.lanes != lanes or live.held or _runs_in(hub, live):
+            idle_since = clock()
+            continue
+        ready = lanes.intersection(await hub.store.lanes())
+        if live.held or await elsewhere.in_doubt():
+            continue
+        if not ready and not await _tried_again_soon(hub, lanes):
+            return
+        if ready and clock() - idle_since > PATIENCE:
+            return
+    raise RegistrationError(f"the tasks are refused: {worker.refused}")
+
+
+def _runs_in(hub: Hub, live: Live) -> bool:
+    return any(job.session == live.row.id for job in hub.roster.running.values())
+
+
+async def _tried_again_soon(hub: Hub, lanes: frozenset[Lane]) -> bool:
+    page = await hub.store.find(JobQuery(state=RETRY, limit=500))
+    until = hub.now() + SOON
+    return any(job.lane in lanes and job.run_at <= until for job in page.items)
+
+
+class _Elsewhere:
+    """Other processes that run jobs of the same tasks: whether they live shows in their leases, which they renew."""
+
+    def __init__(self, hub: Hub, lanes: frozenset[Lane]) -> None:
+        self._hub = hub
+        self._lanes = lanes
+        self._leases: dict[str, float | None] = {}
+        self._next = 0.0
+        self._doubt = False
+        self._until = hub.now() + 2 * hub.settings.lease + hub.settings.grace + LEAD
+
+    async def in_doubt(self) -> bool:
+        """Whether one of them was not heard of since it was first seen here. One that is dead is found out by whoever
+        leads, and its jobs are free then.
+        """
+        now = self._hub.now()
+        if not self._hub.store.single_manager and now >= self._next:
+            self._next = now + LOOK_ELSEWHERE
+            self._doubt = now < self._until and await self._look()
+        return self._doubt
+
+    async def _look(self) -> bool:
+        sessions = {job.session or "" for job in await self._hub.store.running() if job.lane in self._lanes}
+        if not sessions:
+            return False
+        leases = {row.id: row.expires_at for row in await self._hub.store.sessions()}
+        return any(leases.get(id) == self._leases.setdefault(id, leases.get(id)) for id in sessions)
