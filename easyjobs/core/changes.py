@@ -112,6 +112,16 @@ class PutFresh(msgspec.Struct):
     until: float
 
 
+class Charge(msgspec.Struct):
+    """Let one more be counted by `counter`. Guard (`room`): fewer than `most` jobs that run or wait hold it.
+
+    The count itself is changed by the write of the same unit that sets `holds`, which comes after this one.
+    """
+
+    counter: str
+    most: int
+
+
 class PutSchedule(msgspec.Struct):
     """Insert a schedule (`was` None) or replace it. Guard: there is none, or it has version `was`.
 
@@ -201,6 +211,7 @@ Write: TypeAlias = (
     | AddEdge
     | Release
     | PutFresh
+    | Charge
     | PutSchedule
     | DropSchedule
 )
@@ -216,14 +227,14 @@ class Applied(msgspec.Struct, frozen=True):
     """The unit is durable."""
 
 
-Why: TypeAlias = Literal["id", "key", "unique", "tick", "version", "cancel", "session", "ended", "schedule"]
+Why: TypeAlias = Literal["id", "key", "unique", "tick", "version", "cancel", "session", "ended", "schedule", "room"]
 
 
 class Stale(msgspec.Struct):
     """The unit changed nothing. `why` names the guard that failed; `jobs` are the rows as they are without it.
 
     `id`, `key`, `unique`, `tick`: the job that is there already. `ended`: the prerequisite, or none when it is gone.
-    `schedule`: none; read it again. `version`, `cancel`: the job, or none when it is gone.
+    `schedule`: none; read it again. `room`: none. `version`, `cancel`: the job, or none when it is gone.
     `session`: it is not live or of another epoch.
     """
 

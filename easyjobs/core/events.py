@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from easyjobs.core.job import Turn
 from easyjobs.core.states import State
 
 LONGEST_REASON: Final = 1000
@@ -114,6 +115,7 @@ class TaskKnown(msgspec.Struct):
     timeout: float | None = None
     deadline: float | None = None
     prerequisites: int = 0
+    turn: Turn | None = None
     fault: str | None = None
 
 
@@ -128,7 +130,8 @@ class Checked(msgspec.Struct):
 
 
 class Spread(msgspec.Struct):
-    """The turn came of a group: so many more `members` were made, of which it keeps `progress`; `whole`: the last ones.
+    """The turn came of a group, a map or a run: so many more `members` were made for which it waits, of which it keeps
+    `progress`; `whole`: the last ones, and it charges the counter that it `holds`.
 
     `fault` says (JSON text of an error) that they cannot be made.
     """
@@ -136,14 +139,29 @@ class Spread(msgspec.Struct):
     members: int = 0
     progress: str | None = None
     whole: bool = True
+    holds: str | None = None
     fault: str | None = None
 
 
 class Gathered(msgspec.Struct):
-    """All members of a group have ended: its `result`, or (JSON texts) the `error` of one that failed."""
+    """All members of a group, or all nodes of a run, have ended: its `result`, or (JSON texts) the `error` of one that
+    failed. `waits`: so many go on that it did not wait for, and now does.
+    """
 
     result: str | None = None
     error: str | None = None
+    waits: int = 0
+
+
+class Bound(msgspec.Struct):
+    """The turn came of a node that takes results of others: they are in its `args` and `kwargs` now, and `turn` is what
+    comes next. `fault` says (JSON text of an error) that it cannot be called like that.
+    """
+
+    args: str = "[]"
+    kwargs: str = "{}"
+    turn: Turn | None = None
+    fault: str | None = None
 
 
 Event: TypeAlias = (
@@ -162,6 +180,7 @@ Event: TypeAlias = (
     | Checked
     | Spread
     | Gathered
+    | Bound
 )
 
 

@@ -49,13 +49,15 @@ def _values(signature: Signature, name: str) -> list[Any]:
 
 
 class Progress(msgspec.Struct, omit_defaults=True):
-    """What the row of a group keeps of its progress: how many `members` it is to have, `upto` which number they are
-    made, and how many that were: fewer, where a task is unique.
+    """What the row of a group, a map or a run keeps of its progress: how many `members` it is to have, `upto` which
+    number they are made, and for how many it waits: fewer, where a task is unique, or for a run, whose last ones count.
+    `mapped`: its result is the list of theirs.
     """
 
     members: int = 0
     upto: int = 0
     made: int = 0
+    mapped: bool = False
 
 
 def progress_of(job: Job) -> Progress:
@@ -68,11 +70,13 @@ def progress_of(job: Job) -> Progress:
 
 def shown_progress(job: Job) -> str | None:
     """The progress of any job, as people are shown it: that of a group follows its members."""
-    if job.turn not in ("spread", "gather") or job.progress is None:
+    if job.is_run:
+        return None  # by state, and so by others: see `Store.by_run`
+    if job.turn not in ("spread", "map", "gather") or job.progress is None:
         return job.progress
     kept = progress_of(job)
     ended = max(0, kept.made - job.deps_left)
-    total = kept.members if job.turn == "spread" else kept.made
+    total = kept.made if job.turn == "gather" else kept.members
     share = ended / total if total else 0.0
     return msgspec.json.encode({"value": share, "note": f"{ended} of {total} jobs have ended"}).decode()
 
@@ -89,8 +93,17 @@ def summary(states: Mapping[str, State]) -> Summary:
     counts = Counter(states.values())
     if counts[COMPLETED] == len(states):
         return Summary(result=msgspec.json.encode({"jobs": len(states)}).decode())
-    told = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
     first = next(id for id, state in states.items() if state != COMPLETED)
-    bad = len(states) - counts[COMPLETED]
-    message = f"{bad} of {len(states)} jobs did not complete ({told}); the first is {first}"
-    return Summary(error=error_text("MembersFailed", message))
+    return Summary(error=error_text("MembersFailed", f"{told(counts)}; the first is {first}"))
+
+
+def counted(states: Iterable[State]) -> dict[State, int]:
+    """How many there are of each."""
+    return dict(Counter(states))
+
+
+def told(counts: Mapping[State, int]) -> str:
+    """How jobs ended that did not all complete, in words."""
+    total = sum(counts.values())
+    each = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
+    return f"{total - counts.get(COMPLETED, 0)} of {total} jobs did not complete ({each})"

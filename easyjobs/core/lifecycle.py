@@ -13,6 +13,7 @@ import msgspec
 
 from easyjobs.core import retry
 from easyjobs.core.events import (
+    Bound,
     CancelForced,
     CancelRequested,
     Checked,
@@ -161,7 +162,16 @@ def _cancel_requested(job: Job, event: CancelRequested, now: float, options: Opt
         return Ignored("settled")
     if job.state == RUNNING:
         return Flag(event.by) if job.cancel is None else Ignored("settled")
+    if job.turn == "close" or (job.turn == "expand" and job.progress is not None):
+        return _closing(job, event.by)
     return _ended(job, CANCELLED, now, cancel=event.by)
+
+
+def _closing(job: Job, by: str) -> Decision:
+    """A run that is to stop ends when its nodes have."""
+    if job.cancel is not None:
+        return Ignored("settled")
+    return Step({"state": WAITING if job.deps_left else QUEUED, "turn": "close", "cancel": by})
 
 
 def _cancel_forced(job: Job, event: CancelForced, now: float, options: Options, jitter: float) -> Decision:
@@ -206,7 +216,7 @@ def _task_known(job: Job, event: TaskKnown, now: float, options: Options, jitter
     return Step(columns)
 
 
-_PLANNED: Final = ("signature", "args", "kwargs", "priority", "max_attempts", "timeout", "deadline")
+_PLANNED: Final = ("signature", "args", "kwargs", "priority", "max_attempts", "timeout", "deadline", "turn")
 
 
 def _checked(job: Job, event: Checked, now: float, options: Options, jitter: float) -> Decision:
@@ -219,27 +229,44 @@ def _checked(job: Job, event: Checked, now: float, options: Options, jitter: flo
 
 
 def _spread(job: Job, event: Spread, now: float, options: Options, jitter: float) -> Decision:
-    if job.state != QUEUED or job.turn != "spread":
+    if job.state != QUEUED or job.turn not in ("spread", "map", "expand"):
         return Ignored("settled")
     if event.fault is not None:
         return _ended(job, FAILED, now, error=event.fault)
     # a deadline is for the beginning, and this is it
-    columns = {"deps_left": job.deps_left + event.members, "progress": event.progress, "deadline": None}
-    return Step({"state": WAITING, "turn": "gather", **columns} if event.whole else {"state": QUEUED, **columns})
+    left = job.deps_left + event.members
+    columns = {"deps_left": left, "progress": event.progress, "deadline": None}
+    if not event.whole:
+        return Step({"state": QUEUED, **columns})
+    # with nothing to wait for it stays where a claim finds it
+    turn = "close" if job.turn == "expand" else "gather"
+    return Step({"state": WAITING if left else QUEUED, "turn": turn, "holds": event.holds, **columns})
 
 
 def _gathered(job: Job, event: Gathered, now: float, options: Options, jitter: float) -> Decision:
-    if job.state != WAITING or job.turn != "gather" or job.deps_left:
+    if job.state not in (WAITING, QUEUED) or job.turn not in ("gather", "close") or job.deps_left:
         return Ignored("settled")
+    if event.waits:
+        return Step({"state": WAITING, "deps_left": event.waits})
+    if job.cancel is not None:
+        return _ended(job, CANCELLED, now)
     if event.error is not None:
         return _ended(job, FAILED, now, error=event.error)
     return _ended(job, COMPLETED, now, result=event.result)
 
 
+def _bound(job: Job, event: Bound, now: float, options: Options, jitter: float) -> Decision:
+    if job.state != QUEUED or job.turn != "bind":
+        return Ignored("settled")
+    if event.fault is not None:
+        return _ended(job, FAILED, now, error=event.fault)
+    return Step({"state": QUEUED, "args": event.args, "kwargs": event.kwargs, "turn": event.turn})
+
+
 def _ended(job: Job, state: State, now: float, **columns: Any) -> Step:
     """The job is over; its last attempt stays on the row."""
     columns.update(state=state, finished_at=now)
-    return Step(columns, release=job.holds is not None and job.state == RUNNING)
+    return Step(columns, release=job.holds is not None and job.state in (RUNNING, WAITING))
 
 
 def _again(
@@ -281,4 +308,5 @@ _DECIDE: Final[dict[type[Event], Callable[..., Decision]]] = {
     Checked: _checked,
     Spread: _spread,
     Gathered: _gathered,
+    Bound: _bound,
 }

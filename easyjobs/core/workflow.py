@@ -130,14 +130,19 @@ def leaves(graph: Graph) -> list[Node]:
 
 
 class Calling(msgspec.Struct):
-    """A call as far as it is known: `args` and `kwargs` as values, and what it still `takes`. A job keeps it as the
-    text of its one argument until its turn comes.
+    """A call as far as it is known: `args` and `kwargs` as values, and what it still `takes`, by the ids of jobs. A job
+    keeps it as the text of its one argument until its turn comes.
     """
 
     args: list[Any]
     kwargs: dict[str, Any]
     takes: list[Take] = []
     over: Take | None = None
+    items: Any = None  # of a map whose list the run's own arguments have
+
+    def texts(self) -> tuple[str, str]:
+        """The arguments as jobs keep them: JSON texts of an array and of an object."""
+        return msgspec.json.encode(self.args).decode(), msgspec.json.encode(self.kwargs).decode()
 
     def text(self) -> str:
         """JSON text that `read` reads."""
@@ -161,9 +166,11 @@ def calling(node: Node, arguments: Mapping[str, Any], jobs: Mapping[str, str]) -
             call.takes.append(msgspec.structs.replace(take, node=jobs[take.node]))
         else:
             fill(call, take, jobs[take.node] if take.job else arguments)
-    if node.over is not None:
-        over = node.over
-        call.over = msgspec.structs.replace(over, node=jobs[over.node]) if over.node else over
+    over = node.over
+    if over is not None and over.node:
+        call.over = msgspec.structs.replace(over, node=jobs[over.node])
+    elif over is not None:
+        call.over, call.items = msgspec.structs.replace(over, path=()), taken(arguments, over)
     return call
 
 
@@ -174,21 +181,38 @@ def fill(call: Calling, take: Take, value: Any) -> None:
     """
     try:
         found = taken(value, take)
-    except LookupError:
+    except ArgumentsRefused:
         if take.optional:
             return
-        raise ArgumentsRefused(f"There is nothing at {_shown(take.path)} for {_shown(take.into)}.") from None
+        raise
     put(call, take.into, found)
 
 
 def taken(value: Any, take: Take) -> Any:
-    """What lies at the path of `take` in `value`. Raises LookupError where nothing does."""
+    """What lies at the path of `take` in `value`.
+
+    :raises ArgumentsRefused: nothing does.
+    """
     for step in take.path:
         inside = type(value) is dict if isinstance(step, str) else type(value) is list
-        if not inside:
-            raise LookupError(step)
-        value = value[step]
+        try:
+            value = value[step] if inside else {}[step]  # type: ignore[index]
+        except LookupError:
+            raise ArgumentsRefused(f"There is nothing at {_shown(take.path)} for {_shown(take.into)}.") from None
     return value
+
+
+def items(call: Calling, value: Any) -> list[Any]:
+    """The items of a map; `value` is the result that it takes them from, if it does.
+
+    :raises ArgumentsRefused: it is no list, or there are too many.
+    """
+    found = taken(value, call.over) if call.over is not None and call.over.node else call.items
+    if type(found) is not list:
+        raise ArgumentsRefused(f"Only a list can be mapped over, not {type(found).__name__}.")
+    if len(found) > MOST:
+        raise ArgumentsRefused(f"The list has {len(found)} items; {MOST} are allowed.")
+    return found
 
 
 def put(call: Calling, into: Path, value: Any) -> None:

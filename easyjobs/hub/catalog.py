@@ -25,7 +25,8 @@ class Entry:
         self.lane = spec.lane
         self.options = spec.options
         self.max_attempts = spec.max_attempts
-        self.turns = bool(spec.options.needs or spec.options.write_all)  # whether its jobs may not simply run
+        # whether its jobs may not simply run
+        self.turns = bool(spec.options.needs or spec.options.write_all or spec.graph)
         self.checker = Checker(spec.signature)
 
 

@@ -17,6 +17,7 @@ from easyjobs.core.job import Edge, Job, Relation
 from easyjobs.core.lifecycle import Step, advance
 from easyjobs.core.states import COMPLETED, FAILED, FINAL, QUEUED, WAITING
 from easyjobs.core.task import DefaultArgs, Options
+from easyjobs.core.workflow import Calling
 from easyjobs.errors import ArgumentsRefused, Refused
 from easyjobs.hub.catalog import Catalog, Entry
 from easyjobs.hub.submission import turn_of, unique_key
@@ -33,9 +34,10 @@ Waiting: TypeAlias = dict[str, list[tuple[Edge, Job]]]
 class Links(msgspec.Struct):
     """What goes into the unit of a job besides its own row: jobs `made`, waiting ones `ended`, and live ones `joined`,
     whose version rises, and the number of their followers by so many. `unique` has those of the unit itself that own a
-    uniqueness.
+    uniqueness. `guards` come before the row, all other `writes` after it.
     """
 
+    guards: list[Write] = []
     writes: list[Write] = []
     made: list[Job] = []
     ended: list[tuple[Job, Step]] = []
@@ -88,8 +90,13 @@ class Chains:
         """What befalls a job that waited for its task, which the catalog knows now; its prerequisites go to `links`."""
         entry = self._catalog.find(row.queue, row.task)
         job = msgspec.structs.replace(row)
+        unmet = 0
         try:
-            if row.relation == "dependency":
+            if row.relation == "node":
+                self.node(job, entry, Calling.read(chain.the_argument(row.args)), now)
+                job.priority = row.priority or job.priority
+                unmet = row.deps_left - 1  # one was for the task
+            elif row.relation == "dependency":
                 self.call(job, entry, Wish.read(row.args).call(entry), now)
                 job.priority = max(job.priority, row.priority)
             elif row.relation == "before":
@@ -108,7 +115,8 @@ class Chains:
             job.max_attempts,
             job.timeout,
             job.deadline,
-            job.deps_left,
+            unmet + (job.deps_left if job.state == WAITING else 0),
+            job.turn,
         )
 
     def end(self, links: Links, row: Job, step: Step, waiting: Waiting, joins: Joins, now: float) -> None:
@@ -204,6 +212,19 @@ class Chains:
         job.relation = relation
         job.run = parent.run
         return job
+
+    def node(self, job: Job, entry: Entry, call: Calling, now: float) -> None:
+        """`job`, a node of a run, is to run as `call` of that task, now or when what that takes is there.
+
+        :raises ArgumentsRefused: it does not bind.
+        """
+        whole = not call.takes and call.over is None
+        if whole:
+            entry.spec.signature.bind(call.args, call.kwargs)
+        self.call(job, entry, CallTexts(*call.texts()) if whole else chain.by_place(call.text()), now)
+        job.unique_key = None  # each run has its own
+        if not whole:
+            job.turn = "bind" if call.over is None else "map"
 
     def call(self, job: Job, entry: Entry, call: CallTexts, now: float) -> None:
         """`job` is to run as a call of that task, with the task's own options."""

@@ -124,8 +124,9 @@ class Dispatcher:
         return epochs
 
     def _takers(self, lane: Lane) -> list[Live]:
-        options = self._catalog.options(lane)
-        if self.paused(lane) or options.concurrency is not None or options.needs or options.write_all or self._counted:
+        entry = self._catalog.by_lane(lane)
+        bounded = self._counted or (entry is not None and (entry.turns or entry.options.concurrency is not None))
+        if bounded or self.paused(lane):
             return []  # a counter must be charged, or the turn of a job be found: that is the claim's
         return [
             live

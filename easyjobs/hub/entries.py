@@ -56,12 +56,17 @@ class Candidate(NamedTuple):
 
 class Facts(msgspec.Struct):
     """What was read for a job whose turn has come: when what it needs was last done, by key; the jobs on their way, by
-    task; and the states of a group's members, by id.
+    task; the states of a group's members, by id; other jobs, by id, of which it takes something. Of a run that is to
+    end: how many of its jobs are in each state, those that have not ended, and the first that did not complete.
     """
 
     fresh: dict[str, float] = {}
     coming: dict[TaskName, list[Candidate]] = {}
     members: dict[str, State] = {}
+    rows: dict[str, Job] = {}
+    counts: dict[State, int] = {}
+    live: list[Job] = []
+    bad: Job | None = None
 
 
 class Word(msgspec.Struct):

@@ -33,6 +33,7 @@ from easyjobs.hub.reception import Reception
 from easyjobs.hub.recovery import Recovery
 from easyjobs.hub.requests import Requests
 from easyjobs.hub.roster import Roster
+from easyjobs.hub.runs import Runs
 from easyjobs.hub.scheduling import Scheduling
 from easyjobs.hub.services.breaker import Breaker
 from easyjobs.hub.services.periodic import Periodic
@@ -88,7 +89,7 @@ class Hub:
         self.announcer = Announcer(self.admission.depth, self.counters, self.settings.warn_depth)
         self.delivery = Delivery(self.roster, self.settings, store.now)
         chains = Chains(self.catalog, self._ids, self.limits)
-        turning = Turning(self.catalog, chains, self.limits.depth)
+        turning = Turning(self.catalog, chains, self.limits)
         judge = Judge(
             self.roster,
             self.catalog,
@@ -106,6 +107,7 @@ class Hub:
         self.following = Following(store, self.announcer)
         self.fitting = Fitting(store, self.roster, self.catalog, self.settings)
         self.kinship = Kinship(store)
+        self.runs = Runs(store, self.catalog)
         self.explainer = Explainer(store, self.roster, self.catalog, self.dispatcher, self._trouble, self.settings)
         self.control = Control(store, self.catalog, self.admission, self.committer, self.queries)
         self.lead = Lead(store, self._instance)
@@ -195,8 +197,10 @@ class Hub:
             self._ids,
             self.settings,
         )
+        self.runs.learn = self.control.learn
         self._sweeper = Sweeper(store, self.committer)
         self._sweep = Periodic(self._sweeper, store.now)
+        self.lead.gained.append(self._look_for_stopped_runs)
         turns = Turns(store, turning, self.committer)
         self._turn = Periodic(turns, store.now)
         turns.wake, judge.turned = self._turn.wake, turns.come
@@ -330,6 +334,10 @@ class Hub:
 
     def _abandoned(self, job: Job) -> None:
         self._sweeper.abandon(job)
+        self._sweep.wake()
+
+    def _look_for_stopped_runs(self) -> None:
+        self._sweeper.look()
         self._sweep.wake()
 
     # -- doors

@@ -169,6 +169,8 @@ class Judge:
             decision = Ignored("stale")
         if isinstance(decision, Step):
             unit = Unit([Update(row, decision.columns, decision.past, row.holds if decision.release else None)])
+            if links is not None and links.guards:
+                unit.writes[:0] = links.guards
             if self._catalog.sought and decision.state == COMPLETED:
                 unit.writes += self._turning.fresh(row, now)
             if options.run_after or options.on_failure or row.followers or row.state == WAITING or links is not None:
@@ -255,7 +257,7 @@ class Judge:
         """The last prerequisites of these have completed: they are queued, or are groups that have ended."""
         for job in jobs:
             self._due(job)
-        groups = [job for job in jobs if job.turn == "gather"]
+        groups = [job for job in jobs if job.turn == "gather" or job.turn == "close"]
         if groups:
             self.turned(groups)
 
@@ -282,6 +284,11 @@ class Judge:
                 self._announcer.ended(row)
                 if waited and row.state == CANCELLED:
                     self._outlets.abandoned(row)
+                if row.holds is not None and waited:
+                    self.requeued = True  # a run has ended, and another may begin
+            elif row.turn == "close" and row.cancel is not None:
+                self._outlets.abandoned(row)  # a run is to stop: its nodes are cancelled
+                self._due(row)
             elif row.state == QUEUED:
                 self._dispatcher.ready.add(row.lane)
                 self.requeued = True

@@ -152,6 +152,8 @@ def turn_of(entry: Entry, args: str, kwargs: str, depth: int) -> Turn | None:
     :raises BadRequest, ArgumentsRefused: as `arguments_of`; or it is a group that is too large.
     """
     options = entry.options
+    if entry.spec.graph is not None:
+        return "expand"
     if options.write_all:
         names = groups.spread(options, arguments_of(entry, args, kwargs, depth))
         size = groups.size(entry.spec.signature, names) if names else 0

@@ -5,39 +5,47 @@ group. Decides what is to be written with its row, by facts that were read befor
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from easyjobs.core import chain, freshness, groups
 from easyjobs.core.chain import CallTexts, TaskName
 from easyjobs.core.changes import AddEdge, PutFresh, Update
-from easyjobs.core.events import Checked, Gathered, Spread, error_text
-from easyjobs.core.job import Edge, Job
+from easyjobs.core.events import Bound, Checked, Gathered, Spread, error_text
+from easyjobs.core.job import Edge, Job, Turn
 from easyjobs.core.states import RUNNING, WAITING
 from easyjobs.core.task import Options
 from easyjobs.errors import ArgumentsRefused, Refused, RegistrationError
 from easyjobs.hub.catalog import Catalog, Entry
 from easyjobs.hub.chains import Chains, Joins, Links, Wish
 from easyjobs.hub.entries import Candidate, Facts
+from easyjobs.hub.running import Running
 from easyjobs.hub.submission import arguments_of
+from easyjobs.protocol.messages import Limits
 
-Taken: TypeAlias = tuple[Checked | Spread | Gathered, Links]
+Turned: TypeAlias = Checked | Spread | Gathered | Bound
+Taken: TypeAlias = tuple[Turned, Links]
 
 
 class Turning:
     """Each call may be made again, with newer facts."""
 
-    def __init__(self, catalog: Catalog, chains: Chains, depth: int) -> None:
+    def __init__(self, catalog: Catalog, chains: Chains, limits: Limits) -> None:
         self._catalog = catalog
         self._chains = chains
-        self._depth = depth
+        self._depth = limits.depth
+        self._running = Running(catalog, chains, limits)
 
     # -- before
 
     def keys(self, row: Job) -> list[str]:
         """The keys by which a job looks for what must be fresh."""
         return [freshness.key(name, wanted) for name, wanted, _ in self._looked_for(row)]
+
+    def sources(self, row: Job) -> list[str]:
+        """The jobs of which something must be known."""
+        return self._running.sources(row)
 
     def tasks(self, row: Job) -> list[TaskName]:
         """The tasks of which it matters what is on its way."""
@@ -78,19 +86,30 @@ class Turning:
     def taken(self, row: Job, facts: Facts, joins: Joins, now: float) -> Taken:
         """What befalls `row` by these `facts`, and what is written with it."""
         links = Links()
-        if row.turn == "gather":
-            end = groups.summary(facts.members)
-            return Gathered(end.result, end.error), links
+        match row.turn:
+            case "close":
+                return self._running.close(links, row, facts), links
+            case "gather" if groups.progress_of(row).mapped:
+                return self._running.gather(row, facts), links
+            case "gather":
+                end = groups.summary(facts.members)
+                return Gathered(end.result, end.error), links
         coming = [one.job for there in facts.coming.values() for one in there]
         known = {job.unique_key: job for job in coming if job.unique_key is not None}
         joins = {**known, **joins}
         try:
-            if row.turn == "spread":
-                return self._spread(links, row, joins, now), links
+            match row.turn:
+                case "expand":
+                    return self._running.expand(links, row, facts, joins, now), links
+                case "bind":
+                    return self._running.bind(row, facts), links
+                case "map":
+                    return self._running.map(links, row, facts, now), links
+                case "spread":
+                    return self._spread(links, row, joins, now), links
             return self._check(links, row, facts, joins, now), links
-        except Refused as why:
-            fault = error_text("ArgumentsRefused", str(why))
-            return Spread(fault=fault) if row.turn == "spread" else Checked(fault=fault), Links()
+        except (Refused, msgspec.DecodeError) as why:
+            return _EVENTS[row.turn or "check"](fault=error_text("ArgumentsRefused", str(why))), Links()
 
     def _check(self, links: Links, row: Job, facts: Facts, joins: Joins, now: float) -> Checked:
         try:
@@ -207,3 +226,12 @@ class Turning:
         except Refused:
             return []
         return [PutFresh(keys, now, now + within) for within, keys in freshness.keys(name, ways, arguments).items()]
+
+
+_EVENTS: Final[dict[Turn, type[Checked] | type[Spread] | type[Bound]]] = {
+    "check": Checked,
+    "spread": Spread,
+    "map": Spread,
+    "expand": Spread,
+    "bind": Bound,
+}

@@ -45,6 +45,7 @@ class JobQuery(msgspec.Struct, frozen=True):
     run: str | None = None
     parent: str | None = None
     schedule: str | None = None
+    runs: bool = False  # only runs of workflows
     text: str | None = None
     since: float | None = None
     until: float | None = None
@@ -62,6 +63,7 @@ class JobQuery(msgspec.Struct, frozen=True):
             and (self.run is None or job.run == self.run)
             and (self.parent is None or job.parent == self.parent)
             and (self.schedule is None or job.schedule == self.schedule)
+            and (not self.runs or job.is_run)
             and (self.text is None or any(self.text in text for text in texts))
             and (self.since is None or job.created_at >= self.since)
             and (self.until is None or job.created_at < self.until)
@@ -249,6 +251,14 @@ class Store(Protocol):
 
     async def fresh(self, keys: Sequence[str]) -> dict[str, float]:
         """When a job last completed that serves each of `keys` (`PutFresh`); only keys of which that is known."""
+
+    async def by_run(self, runs: Sequence[str]) -> dict[str, dict[State, int]]:
+        """How many jobs that are part of each of these runs are in each state; only runs that have any."""
+
+    async def late(self, limit: int) -> list[Job]:
+        """Up to `limit` jobs that have not begun although their `late_at` has passed, earliest first: those that are
+        queued, to be tried again, or wait for others, but for groups and runs that are under way.
+        """
 
     async def live_of(self, schedules: Sequence[str]) -> dict[str, list[Job]]:
         """The jobs of these schedules that have not ended, oldest first; only schedules that have any."""

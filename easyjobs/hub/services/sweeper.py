@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import msgspec
+
 from easyjobs.core.events import CancelRequested
 from easyjobs.core.job import Edge, Job
+from easyjobs.core.states import QUEUED, RETRY, RUNNING, WAITING, State
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.entries import Word
-from easyjobs.stores.base import Store
+from easyjobs.stores.base import JobQuery, Store
+
+PAGE: Final = 1000
+LIVE: Final[tuple[State, ...]] = (WAITING, RETRY, QUEUED, RUNNING)
+"""Those that wait first, so that none begins meanwhile."""
 
 
 class Sweeper:
     """Cancels the unfinished prerequisites of jobs that were cancelled while they waited, if they were made for them
-    and nobody else waits for them. They become words of their own, after the commit: a manager that dies in between
-    leaves them running, which harms nobody.
+    and nobody else waits for them; and the nodes of runs that are to stop. They become words of their own, after the
+    commit: a manager that dies in between leaves prerequisites running, which harms nobody, and runs to be found when
+    it, or who leads after it, begins.
     """
 
     name = "sweeper"
@@ -21,13 +31,30 @@ class Sweeper:
         self._store = store
         self._committer = committer
         self._abandoned: dict[str, str] = {}  # id -> who cancelled it
+        self._runs: dict[str, str] = {}
+        self._look = True
 
     def abandon(self, job: Job) -> None:
-        """`job` was cancelled before its prerequisites had completed."""
-        self._abandoned[job.id] = job.cancel or ""
+        """`job` was cancelled before its prerequisites had completed, or is a run that is to stop."""
+        (self._runs if job.is_run else self._abandoned)[job.id] = job.cancel or ""
+
+    def look(self) -> None:
+        """Find the runs that somebody else may have left half stopped."""
+        self._look = True
 
     async def run_once(self, now: float) -> float | None:
         """Sweep up after all that were cancelled; called again when woken."""
+        if self._look:
+            for run in await self._all(JobQuery(runs=True, state=WAITING)):
+                if run.cancel is not None:
+                    self.abandon(run)
+            self._look = False
+        while self._runs:
+            id, by = next(iter(self._runs.items()))
+            for state in LIVE:
+                for job in await self._all(JobQuery(run=id, state=state)):
+                    self._committer.add(Word(job.id, CancelRequested(by)))
+            del self._runs[id]
         abandoned, self._abandoned = self._abandoned, {}
         if not abandoned:
             return None
@@ -38,6 +65,16 @@ class Sweeper:
             if first is not None and _for_it_alone(first, edge):
                 self._committer.add(Word(first.id, CancelRequested(abandoned[edge.follower])))
         return None
+
+    async def _all(self, query: JobQuery) -> list[Job]:
+        found: list[Job] = []
+        page = await self._store.find(query)
+        while page.items:
+            found += page.items
+            if page.next is None:
+                break
+            page = await self._store.find(msgspec.structs.replace(query, before=page.next, limit=PAGE))
+        return found
 
 
 def _for_it_alone(first: Job, edge: Edge) -> bool:

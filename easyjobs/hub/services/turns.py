@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from easyjobs.core.chain import TaskName
-from easyjobs.core.events import Checked, Gathered, Spread
+from easyjobs.core.events import Bound, Checked, Gathered, Spread
 from easyjobs.core.job import Job, Turn
-from easyjobs.core.states import State
+from easyjobs.core.states import FINAL, STATES, State
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.entries import Candidate, Facts, Judgement, Word
-from easyjobs.hub.turning import Turning
-from easyjobs.stores.base import Store
+from easyjobs.hub.turning import Turned, Turning
+from easyjobs.stores.base import JobQuery, Store
 
 MOST = 1_000  # jobs of each kind that are looked at for one that is on its way already
 PAGE = 1_000
+BAD: Final[tuple[State, ...]] = ("failed", "cancelled", "skipped")  # what a run is said to have failed of, first
+ENDS: Final[tuple[Turn, ...]] = ("gather", "close")
 AGAIN = 0.1  # seconds until what could not be decided is read anew
 
 
@@ -51,10 +54,10 @@ class Turns:
         coming: dict[TaskName, list[Candidate]] = {}
         for name in dict.fromkeys(name for job in jobs for name in self._turning.tasks(job)):
             coming[name] = self._turning.candidates(await self._store.coming(*name, MOST))
-        members = {job.id: await self._members(job) for job in jobs if job.turn == "gather"}
+        facts_of = {job.id: await self._facts(job, Facts(fresh, coming)) for job in jobs}
         del self._waiting[: len(jobs)]
         for job in jobs:
-            facts = Facts(fresh, coming, members.get(job.id, {}))
+            facts = facts_of[job.id]
             self._committer.add(Word(job.id, _EVENTS[job.turn or "check"](), self._answered, job, facts=facts))
         return None
 
@@ -62,9 +65,26 @@ class Turns:
         """What could not be decided: a claim finds it again; only for the end of a group nobody need be free."""
         again, self._again = self._again, {}
         self._open.difference_update(again)
-        self.come([job for job in again.values() if job is not None and job.turn == "gather" and not job.final])
+        self.come([job for job in again.values() if job is not None and job.turn in ENDS and not job.final])
         if again:
             self._committer.poke()
+
+    async def _facts(self, job: Job, facts: Facts) -> Facts:
+        """`facts`, which may serve several, with those of `job` alone."""
+        ids = self._turning.sources(job)
+        for start in range(0, len(ids), PAGE):
+            facts.rows.update(await self._store.jobs(ids[start : start + PAGE]))
+        if job.turn == "gather" and not ids:
+            facts.members = await self._members(job)
+        elif job.turn == "close":
+            facts.counts = (await self._store.by_run([job.id])).get(job.id, {})
+            for state in STATES:
+                if facts.counts.get(state) and state not in FINAL:
+                    facts.live += (await self._store.find(JobQuery(run=job.id, state=state, limit=PAGE))).items
+            for state in BAD:
+                if facts.bad is None and facts.counts.get(state):
+                    facts.bad = (await self._store.find(JobQuery(run=job.id, state=state, limit=1))).items[0]
+        return facts
 
     async def _members(self, group: Job) -> dict[str, State]:
         ids = [edge.prerequisite for edge in await self._store.edges([group.id])]
@@ -82,8 +102,12 @@ class Turns:
             self._open.discard(word.id)
 
 
-_EVENTS: dict[Turn, type[Checked] | type[Spread] | type[Gathered]] = {
+_EVENTS: dict[Turn, type[Turned]] = {
     "check": Checked,
     "spread": Spread,
     "gather": Gathered,
+    "bind": Bound,
+    "map": Spread,
+    "expand": Spread,
+    "close": Gathered,
 }

@@ -1,0 +1,164 @@
+"""What people and programs may see of workflows and their runs. Reads; changes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from easyjobs.core.job import Job
+from easyjobs.core.states import FINAL, State
+from easyjobs.core.workflow import Graph, Node
+from easyjobs.errors import Conflict, NotFound
+from easyjobs.hub.catalog import Catalog, Entry
+from easyjobs.hub.running import node_id
+from easyjobs.stores.base import JobQuery, Store
+
+RunState: TypeAlias = Literal["queued", "running", "stopping", "completed", "failed", "cancelled", "skipped"]
+"""Of a run: it waits for its turn; its nodes go on; they are being cancelled; or as the job that it is."""
+
+PAGE: Final = 1000
+MOST_DRAWN: Final = 2000
+"""Nodes of a run of which a picture shows the states."""
+
+
+class RunView(msgspec.Struct):
+    """A run. `counts`: its jobs by state, as far as they are made. `nodes`: how many its graph has, None where that is
+    not known any more.
+    """
+
+    job: Job
+    state: RunState
+    counts: dict[State, int]
+    nodes: int | None
+
+
+class NodeView(msgspec.Struct):
+    """A node of a run and its job; None where that is not made yet, or was removed."""
+
+    node: Node
+    job: Job | None
+
+
+class WorkflowView(msgspec.Struct):
+    """A workflow as it was registered last; `open_runs` of it have not ended."""
+
+    entry: Entry
+    graph: Graph
+    open_runs: int
+
+
+class Runs:
+    """Workflows by name, runs by id."""
+
+    def __init__(self, store: Store, catalog: Catalog) -> None:
+        self._store = store
+        self._catalog = catalog
+        self.learn: Callable[[], Awaitable[None]] = _nothing
+
+    async def workflow(self, name: str) -> WorkflowView:
+        """The workflow "name", or "queue:name" where two queues have one of that name.
+
+        :raises NotFound: there is none. Conflict: there are several.
+        """
+        found = self._named(name)
+        if not found:
+            await self.learn()
+            found = self._named(name)
+        if len(found) > 1:
+            names = ", ".join(f"{entry.lane.queue}:{entry.lane.task}" for entry in found)
+            raise Conflict(f"There are several workflows {name!r}: say which of {names}.")
+        if not found:
+            known = ", ".join(entry.lane.task for entry in self._workflows()) or "none yet"
+            raise NotFound(f"No workflow {name[:300]!r}; known: {known}.")
+        return (await self._views(found))[0]
+
+    async def workflows(self) -> list[WorkflowView]:
+        """All of them, by queue and name."""
+        return await self._views(self._workflows())
+
+    async def page(self, query: JobQuery) -> tuple[list[RunView], int | None]:
+        """Runs, newest first, and the `before` of the page that follows."""
+        page = await self._store.find(msgspec.structs.replace(query, runs=True))
+        return await self._shown(page.items), page.next
+
+    async def run(self, id: str) -> RunView:
+        """One run. Raises NotFound, also where the job `id` is none."""
+        return (await self._shown([await self._job(id)]))[0]
+
+    async def nodes(self, id: str, start: int, limit: int) -> tuple[list[NodeView], int | None]:
+        """The nodes of a run from number `start` on, each after those it waits for; the number of the next.
+
+        :raises NotFound: no such run, or its graph is not known any more.
+        """
+        run = await self._job(id)
+        graph = self.graph(run)
+        if graph is None:
+            raise NotFound(f"The workflow of run {id} is not known any more; its jobs are listed with ?run={id}.")
+        nodes = graph.nodes[start : start + limit]
+        rows = await self._store.jobs([node_id(id, node.name) for node in nodes])
+        views = [NodeView(node, rows.get(node_id(id, node.name))) for node in nodes]
+        following = start + limit
+        return views, following if following < len(graph.nodes) else None
+
+    async def states(self, run: Job, graph: Graph) -> dict[str, State]:
+        """The states of the nodes of a run, by name: of the first `MOST_DRAWN`."""
+        states: dict[str, State] = {}
+        nodes = graph.nodes[:MOST_DRAWN]
+        for start in range(0, len(nodes), PAGE):
+            ids = {node_id(run.id, node.name): node.name for node in nodes[start : start + PAGE]}
+            states.update((ids[id], row.state) for id, row in (await self._store.jobs(list(ids))).items())
+        return states
+
+    def graph(self, run: Job) -> Graph | None:
+        """The graph that a run went by; None where it is not known any more."""
+        entry = self._catalog.by_lane(run.lane)
+        return None if entry is None else entry.spec.graph
+
+    def _named(self, name: str) -> list[Entry]:
+        queue, _, task = name.rpartition(":")
+        return [e for e in self._workflows() if e.lane.task == task and queue in ("", e.lane.queue)]
+
+    def _workflows(self) -> list[Entry]:
+        return [entry for entry in self._catalog.entries if entry.spec.graph is not None]
+
+    async def _views(self, entries: list[Entry]) -> list[WorkflowView]:
+        live: Counter[tuple[str, str]] = Counter()
+        for count in await self._store.counts():
+            live[count.queue, count.task] += count.jobs
+        return [
+            WorkflowView(entry, entry.spec.graph, live[entry.lane.queue, entry.lane.task])
+            for entry in entries
+            if entry.spec.graph is not None
+        ]
+
+    async def _job(self, id: str) -> Job:
+        job = (await self._store.jobs([id])).get(id)
+        if job is None or not job.is_run:
+            raise NotFound(f"No run {id[:64]!r}.")
+        return job
+
+    async def _shown(self, jobs: list[Job]) -> list[RunView]:
+        counts = await self._store.by_run([job.id for job in jobs])
+        views = []
+        for job in jobs:
+            graph = self.graph(job)
+            views.append(RunView(job, _state(job), counts.get(job.id, {}), None if graph is None else len(graph.nodes)))
+        return views
+
+
+def _state(job: Job) -> RunState:
+    if job.cancel is not None and job.state not in FINAL:
+        return "stopping"
+    match job.state:
+        case "waiting" | "running":
+            return "running"
+        case "queued" | "retry":
+            return "queued"
+    return job.state
+
+
+async def _nothing() -> None:
+    """This manager is alone: it knows all workflows."""
