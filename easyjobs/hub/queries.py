@@ -144,9 +144,10 @@ class Queries:
 
     async def queues(self) -> list[QueueView]:
         """All queues, by name."""
+        counts = await self._store.counts()  # first: queues may become known while that is asked
         pauses = self._dispatcher.pauses
         views = {name: QueueView(name, pauses.get(("queue", name))) for name in self._catalog.queues}
-        for count in await self._store.counts():
+        for count in counts:
             view = views.setdefault(count.queue, QueueView(count.queue, pauses.get(("queue", count.queue))))
             if count.state in ("waiting", "queued", "running", "retry"):
                 setattr(view, count.state, getattr(view, count.state) + count.jobs)

@@ -7,7 +7,7 @@ from house import House, spec, story
 
 from easyjobs.errors import NotFound
 from easyjobs.protocol.messages import Ack, Credit, Finished, Goodbye, Outcome
-from easyjobs.stores.base import JobQuery
+from easyjobs.stores.base import Count, JobQuery
 
 
 @story
@@ -82,6 +82,21 @@ async def test_queues_with_their_numbers(house: House) -> None:
     p, q = await house.hub.queries.queues()
     assert (p.name, p.tasks, p.workers, p.paused is not None) == ("p", 1, 1, True)
     assert (q.queued, q.running, q.retry, q.waiting, q.workers, q.tasks) == (1, 1, 1, 0, 1, 1)
+
+
+@story
+async def test_a_queue_that_becomes_known_while_the_numbers_are_asked_for(house: House) -> None:
+    await house.open()
+    counts = house.hub.store.counts
+
+    async def slow() -> list[Count]:
+        await house.worker(spec())
+        return await counts()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(house.hub.store, "counts", slow)
+        (q,) = await house.hub.queries.queues()
+    assert (q.name, q.tasks) == ("q", 1)
 
 
 @story
