@@ -98,7 +98,7 @@ class MemoryStore(Tables):
     def _claim(self, claim: Claim) -> tuple[list[Job], list[Lane], list[Job]]:
         offers = [o for o in claim.offers if o.slots > 0 and self._is_live(o.session, o.epoch)]
         lanes = {lane for offer in offers for lane in offer.lanes}
-        used = Counter(job.holds for job in self._jobs.values() if job.state == RUNNING and job.holds is not None)
+        used = self._held()
         room = {lane: most - used[counter] for lane, (counter, most) in claim.capacity.items()}
         counters = {lane: counter for lane, (counter, _) in claim.capacity.items()}
         ready = sorted((job for job in self._ready_jobs() if job.lane in lanes), key=urgency)
@@ -320,6 +320,28 @@ class MemoryStore(Tables):
         """When a job last completed that serves each of some keys."""
         self._check_open()
         return {key: self._fresh[key][0] for key in keys if key in self._fresh}
+
+    async def by_run(self, runs: Sequence[str]) -> dict[str, dict[State, int]]:
+        """The jobs of some runs by state."""
+        self._check_open()
+        found: dict[str, Counter[State]] = {}
+        for job in self._jobs.values():
+            if job.run is not None and job.run in runs and job.id != job.run:
+                found.setdefault(job.run, Counter())[job.state] += 1
+        return {run: dict(counts) for run, counts in found.items()}
+
+    async def late(self, limit: int) -> list[Job]:
+        """Jobs that should have begun by now, earliest first."""
+        self._check_open()
+        now = self.now()
+        late = sorted(
+            (job.late_at, job.seq, job)
+            for job in self._jobs.values()
+            if job.late_at is not None
+            and job.late_at <= now
+            and (job.state in CLAIMABLE or (job.state == WAITING and job.turn not in ("gather", "close")))
+        )
+        return [copy.copy(job) for _, _, job in late[:limit]]
 
     async def live_of(self, schedules: Sequence[str]) -> dict[str, list[Job]]:
         """Jobs of some schedules that have not ended, the oldest first."""

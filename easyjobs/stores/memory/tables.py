@@ -7,6 +7,7 @@ its unit is whole.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -15,6 +16,7 @@ import msgspec
 from easyjobs.core.changes import (
     AddEdge,
     AppendLogs,
+    Charge,
     Delete,
     DropPause,
     DropSchedule,
@@ -38,6 +40,7 @@ from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import CLAIMABLE, COMPLETED, QUEUED, RUNNING, WAITING
 from easyjobs.stores.base import SETTABLE, KnownTask, Pause
 
+HOLDING: Final = frozenset((RUNNING, WAITING))  # in these states a job takes of the counter that it holds
 MOVES: Final = frozenset(("state", "run_at"))  # columns that say whether a job is ready
 
 K = TypeVar("K")
@@ -206,7 +209,7 @@ class Tables:
 
     def _count_down(self, row: Job) -> None:
         if row.state == WAITING and row.deps_left == 0:
-            if row.turn == "gather":
+            if row.turn in ("gather", "close"):
                 self._put_job(row, moved=False)
                 self._set(self._ready, row.id, True)
             else:
@@ -214,6 +217,14 @@ class Tables:
             self._set(self._released, row.id, True)
         else:
             self._put_job(row, moved=False)
+
+    def _charge(self, write: Charge) -> None:
+        if self._held()[write.counter] >= write.most:
+            raise GuardFailed("room")
+
+    def _held(self) -> Counter[str]:
+        """How many jobs hold each counter."""
+        return Counter(job.holds for job in self._jobs.values() if job.state in HOLDING and job.holds is not None)
 
     def _put_fresh(self, write: PutFresh) -> None:
         storable(write)
@@ -284,6 +295,7 @@ _WRITES: Final[dict[type, Callable[[Tables, Any], None]]] = {
     AppendLogs: Tables._append_logs,
     AddEdge: Tables._add_edge,
     Release: Tables._release,
+    Charge: Tables._charge,
     PutFresh: Tables._put_fresh,
     PutSchedule: Tables._put_schedule,
     DropSchedule: Tables._drop_schedule,
