@@ -2,6 +2,7 @@
 
 address.py   what the URL says               failures.py  the server's errors as the contract's
 channel.py   a connection, and transactions  schema.py    the tables, their migrations, the checks of a server
+dialling.py  which server is the primary
 clock.py     the server's time               hints.py     NOTIFY and LISTEN
 texts.py     SQL, made once for each shape   bulk.py      rows of one statement, and what it passed over
 segment.py   writes, gathered, with inserts.py, links.py, lines.py, others.py, numbers.py

@@ -36,7 +36,7 @@ _WRONG: Final = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.ClientConfigurationError,
 )
-
+_STANDBY: Final = (asyncpg.ReadOnlySQLTransactionError, asyncpg.TargetServerAttributeNotMatched)
 
 TAKEN: Final = asyncpg.UniqueViolationError
 """What is raised for a key that another row has."""
@@ -58,7 +58,7 @@ def translated(error: BaseException, shown: str, unknown: bool = False) -> Store
         return StoreCorrupt(f"The store {shown} is not as it should be: {said}.")
     if isinstance(error, _WRONG):
         return StoreUnavailable(f"The store {shown} does not let us in: {said}.")
-    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+    if isinstance(error, _STANDBY):
         return StoreUnavailable(f"The store {shown} is on a standby server, which cannot be written.")
     if unknown:
         return StoreUnavailable(f"The store {shown} failed ({said}); the outcome of what was being written is unknown.")
