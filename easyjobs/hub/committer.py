@@ -27,6 +27,7 @@ PASSING = (AppendLogs, NoteProgress, Renew)  # writes that a store which is away
 ALONE_AFTER = 2  # a word that was stale this often is committed by itself
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 LONGEST_PAUSE_FULL = 1.0  # room may come at any moment, and to ask costs little
+UNKNOWN = "The store failed; whether the job was stored is unknown. It is safe to send it again."
 FULL = "The disk is full: no new jobs are taken until there is room."
 
 
@@ -59,6 +60,7 @@ class Committer:
         self._failures = 0
         self._in_doubt = False
         self._full = False
+        self._shut = False  # the store failed again when it was tried: nobody new is to wait for the next try
         self.trouble: str | None = None
         self.counters = counters
 
@@ -67,6 +69,9 @@ class Committer:
         if type(entry) is Arrival:
             if (self._full and self._inbox) or self._store.nearly_full():  # with an empty inbox, this one tries
                 entry.refuse(StorageFull(FULL))
+                return
+            if self._shut:
+                entry.refuse(Unavailable(f"The store fails: {self.trouble}. Nothing was stored; try again."))
                 return
             if self._arriving and self._arriving + len(entry.jobs) > self._settings.inbox:
                 entry.refuse(Unavailable("More submissions wait than the manager can store now; try again."))
@@ -144,6 +149,7 @@ class Committer:
             if self._in_doubt:
                 orphans = await self._recovery.look()
                 self._in_doubt = False
+                self._shut = False
             for group in groups:
                 await self._process([*orphans, *group] if orphans else group)
                 orphans = []
@@ -215,7 +221,7 @@ class Committer:
             return
         committed = await self._store.commit(units, claim)
         if self.trouble is not None:
-            self._full = False
+            self._full = self._shut = False
             log.warning("the store is back; it had failed with: %s", self.trouble)
             self.trouble = None
             self._failures = 0
@@ -252,6 +258,7 @@ class Committer:
         self.counters["store_failures"] += 1
         full = self._full = isinstance(error, StoreFull)
         self._in_doubt = self._in_doubt or not full
+        self._shut = not full and self._failures > 0
         kept: list[Entry] = []
         for entry in batch:
             if type(entry) is not Arrival:
@@ -259,9 +266,7 @@ class Committer:
             elif full:
                 entry.refuse(StorageFull(FULL))
             else:
-                entry.refuse(
-                    Unavailable("The store failed; whether the job was stored is unknown. It is safe to send it again.")
-                )
+                entry.refuse(Unavailable(UNKNOWN))
         if full and kept and len(kept) < len(batch):
             try:
                 await self._process(kept)  # without the new jobs the rest may fit, and others come all the time
@@ -270,12 +275,23 @@ class Committer:
             else:
                 return
         self._inbox.extendleft(reversed(kept))
+        if self._shut:
+            self._turn_away()
         self._wake.set()
         self._outlets.doubt()
         if not full or kept:
             longest = LONGEST_PAUSE_FULL if full else LONGEST_PAUSE
             await asyncio.sleep(min(longest, FIRST_PAUSE * 2.0 ** min(self._failures, 6)))
             self._failures += 1
+
+    def _turn_away(self) -> None:
+        """Refuse the new jobs that came while the store was tried in vain."""
+        waiting = [entry for entry in self._inbox if type(entry) is Arrival]
+        if waiting:
+            self._inbox = deque(entry for entry in self._inbox if type(entry) is not Arrival)
+            self._arriving = 0
+            for arrival in waiting:
+                arrival.refuse(Unavailable(UNKNOWN))
 
 
 def _give_up(entry: Entry) -> None:

@@ -243,9 +243,9 @@ async def test_nothing_is_kept_in_a_connection_where_there_is_a_pooler(
     heard: list[Hint] = []
     transaction = Channel._transaction
 
-    async def apart(channel: Channel, work: object) -> object:
+    async def apart(channel: Channel, work: object, patience: float | None = None) -> object:
         try:
-            return await transaction(channel, work)  # type: ignore[arg-type]
+            return await transaction(channel, work, patience)  # type: ignore[arg-type]
         finally:
             connection, channel._connection = channel._connection, None
             if connection is not None:

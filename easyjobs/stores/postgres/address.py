@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from easyjobs.errors import ConfigurationError
 
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,49}\Z")
+PATIENCE: Final = 5.0
+LEAST_PATIENCE, MOST_PATIENCE = 1.0, 30.0
 _FLAGS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -17,7 +19,8 @@ class Address(NamedTuple):
 
     `pooler`: there is a pooler between us that gives each transaction any connection, so nothing is kept in one.
     `listen`: whether to hear by LISTEN what other managers commit; never through a pooler. `any_durability`: a server
-    that may forget what it acknowledged (`fsync=off`, `synchronous_commit=off`) is put up with.
+    that may forget what it acknowledged (`fsync=off`, `synchronous_commit=off`) is put up with. `patience`: seconds
+    after which a server that says nothing is taken for one that failed.
     """
 
     dsn: str
@@ -25,6 +28,7 @@ class Address(NamedTuple):
     pooler: bool = False
     listen: bool = True
     any_durability: bool = False
+    patience: float = PATIENCE
 
     @property
     def shown(self) -> str:
@@ -36,7 +40,8 @@ class Address(NamedTuple):
 def address_of(url: str) -> Address:
     """What `url` says: `postgresql://user:password@host:5432/database?schema=easyjobs`.
 
-    Options of ours: `schema`, `pooler=1`, `listen=0`, `durability=any`. All others are the driver's (`sslmode=…`).
+    Options of ours: `schema`, `pooler=1`, `listen=0`, `durability=any`, `patience=5`. All others are the driver's
+    (`sslmode=…`).
 
     :raises ConfigurationError: an option of ours has a value that it cannot have.
     """
@@ -44,7 +49,7 @@ def address_of(url: str) -> Address:
     ours: dict[str, str] = {}
     theirs: list[tuple[str, str]] = []
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name in ("schema", "pooler", "listen", "durability"):
+        if name in ("schema", "pooler", "listen", "durability", "patience"):
             ours[name] = value
         else:
             theirs.append((name, value))
@@ -56,7 +61,18 @@ def address_of(url: str) -> Address:
         raise ConfigurationError(f"durability={durability}: write full or any")
     pooler = _flag(ours, "pooler", False)
     dsn = f"postgresql://{parts.netloc}{parts.path}" + (f"?{urlencode(theirs)}" if theirs else "")
-    return Address(dsn, schema, pooler, _flag(ours, "listen", not pooler) and not pooler, durability == "any")
+    listen = _flag(ours, "listen", not pooler) and not pooler
+    return Address(dsn, schema, pooler, listen, durability == "any", _seconds(ours.get("patience", f"{PATIENCE:g}")))
+
+
+def _seconds(written: str) -> float:
+    try:
+        seconds = float(written)
+    except ValueError:
+        seconds = 0.0
+    if not LEAST_PATIENCE <= seconds <= MOST_PATIENCE:
+        raise ConfigurationError(f"patience={written}: write seconds, from {LEAST_PATIENCE:g} to {MOST_PATIENCE:g}")
+    return seconds
 
 
 def _flag(options: dict[str, str], name: str, default: bool) -> bool:

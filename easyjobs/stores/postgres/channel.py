@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
 import asyncpg
@@ -54,7 +56,6 @@ class Connection(Protocol):
         """Whether it is gone."""
 
 
-CONNECT: Final = 10.0  # seconds
 TRIES: Final = 8  # of a transaction that others stand in the way of
 STATEMENTS: Final = 300  # that stay prepared
 
@@ -64,12 +65,17 @@ LIMITS: Final = {
     "idle_in_transaction_session_timeout": "60s",
     "jit": "off",
 }
-COMMAND: Final = 40.0  # seconds: longer than the server's own limit, so that only a dead connection meets it
+LONG: Final = 40.0
+"""Seconds for what may take its time: longer than the server's own limit, so that only a dead connection meets it."""
+
+UNBOUNDED: Final = 86_400.0  # for the whole of what is made of many statements: only each of them is bounded
+
 
 HINTING: Final = {**LIMITS, "synchronous_commit": "off"}  # there is nothing to be made durable
 
 WRITING: Final = {
     **LIMITS,
+    "lock_timeout": "4s",  # less than our patience: that somebody is in the way is no sign of a dead server
     # few rows are found by index among very many, and no statistics of an hour ago shall say otherwise
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
@@ -78,10 +84,16 @@ WRITING: Final = {
 }
 
 
+_WHO: Final = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+_END: Final = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2"
+_MOMENT: Final = "SELECT pg_sleep(0.02)"
+
+
 class Channel:
     """Runs one piece of work at a time on a connection of its own, made when it is used; `close` it.
 
-    Where the server is not there, does not let us in, or cannot be written, that work raises StoreUnavailable.
+    Where the server is not there, does not let us in, cannot be written, or is silent for longer than the address's
+    patience (where a work is not given more), that work raises StoreUnavailable; so does all that waited behind it.
 
     :param settings: of the server, for this connection. Through a pooler they are set anew in each transaction.
     """
@@ -94,15 +106,17 @@ class Channel:
         if address.pooler:
             self._begin += "".join(f"; SET LOCAL {name} = {_quoted(name, value)}" for name, value in settings.items())
         self._connection: Connection | None = None
+        self._backend: tuple[int, datetime] | None = None  # the server's process for us, the last that we know of
         self._turn = asyncio.Lock()
+        self._silences = 0
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
             try:
-                self._connection = await asyncpg.connect(
+                connection: Connection = await asyncpg.connect(
                     self._address.dsn,
-                    timeout=CONNECT,
-                    command_timeout=COMMAND,
+                    timeout=LONG,
+                    command_timeout=LONG,
                     statement_cache_size=0 if self._address.pooler else STATEMENTS,
                     max_cached_statement_lifetime=0,
                     server_settings=self._settings,
@@ -110,8 +124,19 @@ class Channel:
                 )
             except (*FAILURES, ValueError) as error:
                 raise translated(error, self._address.shown) from error
-        connection: Connection = self._connection
-        return connection
+            self._connection = connection
+            if not self._address.pooler:
+                await self._part(connection)
+        return self._connection
+
+    async def _part(self, connection: Connection) -> None:
+        """End what the connection before this one may still be doing at the server: a word of it that arrives late, the
+        COMMIT above all, must not be carried out after others have seen that it was not.
+        """
+        if self._backend is not None:
+            while await connection.fetchval(_END, *self._backend):
+                await connection.execute(_MOMENT)
+        self._backend = tuple(await connection.fetchrow(_WHO))
 
     async def close(self) -> None:
         """Disconnect, after what runs. May be called twice; it connects again when it is used."""
@@ -123,38 +148,46 @@ class Channel:
                 except FAILURES:
                     connection.terminate()
 
-    async def read(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def read(self, work: Callable[[Connection], Awaitable[T]], patience: float | None = None) -> T:
         """`work`, a single statement that writes no rows."""
-        async with self._turn:
+        async with self._in_turn():
             if self._address.pooler:
-                return await self._transaction(work)
-            return await self._guarded(work)
+                return await self._transaction(work, patience)
+            return await self._guarded(work, patience=patience)
 
     async def single(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """`work`, a single statement that writes: a durable transaction by itself, without the round trips for one.
 
         :raises Exception: as `write`; also errors of `failures.AGAIN`, when it changed nothing.
         """
-        async with self._turn:
+        async with self._in_turn():
             if self._address.pooler:
                 return await self._transaction(work)
             return await self._guarded(work, lambda: True)
 
-    async def write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def write(self, work: Callable[[Connection], Awaitable[T]], patience: float | None = None) -> T:
         """`work` in one durable transaction; again when another one stood in its way.
 
         What `work` raises comes out once the transaction is undone: errors of `failures.UNWRITABLE` and others that are
         not of the server as they are, all else as a StoreError.
         """
-        async with self._turn:
+        async with self._in_turn():
             for _ in range(TRIES):
                 try:
-                    return await self._transaction(work)
+                    return await self._transaction(work, patience)
                 except (Again, *AGAIN):
                     continue
         raise StoreUnavailable(f"The store {self._address.shown} is too busy: others were faster {TRIES} times.")
 
-    async def _transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        heard = self._silences
+        async with self._turn:
+            if self._silences != heard:
+                raise StoreUnavailable(f"The store {self._address.shown} does not answer.")
+            yield
+
+    async def _transaction(self, work: Callable[[Connection], Awaitable[T]], patience: float | None = None) -> T:
         ending = False
 
         async def whole(connection: Connection) -> T:
@@ -172,26 +205,37 @@ class Channel:
             await connection.execute("COMMIT")
             return result
 
-        return await self._guarded(whole, lambda: ending)
+        return await self._guarded(whole, lambda: ending, patience)
 
     async def _guarded(
-        self, work: Callable[[Connection], Awaitable[T]], unknown: Callable[[], bool] = lambda: False
+        self,
+        work: Callable[[Connection], Awaitable[T]],
+        unknown: Callable[[], bool] = lambda: False,
+        patience: float | None = None,
     ) -> T:
-        connection = await self._connected()
+        seconds = self._address.patience if patience is None else patience
+        begun = False
         try:
-            return await work(connection)
+            async with asyncio.timeout(seconds):
+                connection = await self._connected()
+                begun = True
+                return await work(connection)
         except (Again, *AGAIN, *UNWRITABLE):
             raise
         except FAILURES as error:
-            self._drop(connection)
-            raise translated(error, self._address.shown, unknown()) from error
-        except asyncio.CancelledError:
-            self._drop(connection)
+            self._drop()
+            if isinstance(error, TimeoutError):
+                self._silences += 1
+                error = TimeoutError(f"it did not answer for {min(seconds, LONG):g} s")
+            raise translated(error, self._address.shown, begun and unknown()) from error
+        except (StoreUnavailable, asyncio.CancelledError):
+            self._drop()
             raise
 
-    def _drop(self, connection: Connection) -> None:
-        self._connection = None
-        connection.terminate()
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
 
 
 def _quoted(name: str, value: str) -> str:

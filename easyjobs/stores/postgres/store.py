@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, TypeVar
 
 from easyjobs.clock import Clock, SystemClock
@@ -17,7 +17,7 @@ from easyjobs.stores.copying import Dump
 from easyjobs.stores.hints import hint_of
 from easyjobs.stores.postgres import reading, reads, schema, texts
 from easyjobs.stores.postgres.address import address_of
-from easyjobs.stores.postgres.channel import HINTING, LIMITS, WRITING, Channel, Connection
+from easyjobs.stores.postgres.channel import HINTING, LIMITS, LONG, UNBOUNDED, WRITING, Channel, Connection
 from easyjobs.stores.postgres.clock import GivenClock, ServerClock
 from easyjobs.stores.postgres.failures import UNWRITABLE
 from easyjobs.stores.postgres.hints import Hints
@@ -88,7 +88,7 @@ class PostgresStore:
         self._clock = self._new_clock()
         try:
             await self._writing.read(lambda connection: schema.check_server(connection, self.address))
-            await self._writing.write(lambda connection: schema.migrate(connection, self.address))
+            await self._writing.write(lambda connection: schema.migrate(connection, self.address), LONG)
             await self._writing.write(self._ask_the_time)
         except BaseException:
             await self._writing.close()
@@ -100,9 +100,13 @@ class PostgresStore:
         """The server's disk cannot be seen from here: it says so itself, with StoreFull, when it is full."""
         return False
 
-    def listen(self, heard: Callable[[Hint], None]) -> None:
+    def listen(self, heard: Callable[[Hint], None], me: str = "") -> None:
         """Tell `heard` what other managers commit; see `base.Store.listen`."""
         self._hints.heard = heard
+
+    async def gone(self, hubs: Collection[str]) -> set[str]:
+        """Who is on another machine cannot be known to have ended: its lease says so."""
+        return set()
 
     async def version(self) -> Version:
         """How far the tables are; nothing is changed. Before `open`."""
@@ -124,7 +128,7 @@ class PostgresStore:
             await schema.drop(connection, self.address, self.now())
 
         try:
-            await self._writing.write(work)
+            await self._writing.write(work, LONG)
         finally:
             await self._writing.close()
 
@@ -141,7 +145,7 @@ class PostgresStore:
 
         self._check_open()
         try:
-            return await self._writing.write(work)
+            return await self._writing.write(work, UNBOUNDED)
         except UNWRITABLE as error:
             raise StoreCorrupt(f"A row cannot be written to {self.address.shown}: {error}.") from error
 
@@ -197,7 +201,7 @@ class PostgresStore:
             await connection.execute("DELETE FROM sessions WHERE state = 'lost' AND ended_at <= $1", others)
             await connection.execute("DELETE FROM fresh WHERE until <= $1", now)
 
-        await self._write(forget)
+        await self._write(forget, LONG)
         removed = 0
         while removed < limit:
             step = min(REMOVED_AT_ONCE, limit - removed)
@@ -210,7 +214,7 @@ class PostgresStore:
                 await forget_jobs(connection, [seq for _, seq in rows], [id for id, _ in rows])
                 return len(rows)
 
-            number = await self._write(work)
+            number = await self._write(work, LONG)
             removed += number
             if number < step:
                 break
@@ -218,7 +222,7 @@ class PostgresStore:
 
     async def size(self) -> int:
         """Of the rows, by the server's own estimate of their width."""
-        return await self._read(self._far, reads.size)
+        return await self._read(self._far, reads.size, LONG)
 
     # -- reading
 
@@ -264,15 +268,15 @@ class PostgresStore:
 
     async def counts(self) -> list[Count]:
         """Live jobs by queue, task and state."""
-        return await self._read(self._far, reads.counts)
+        return await self._read(self._far, reads.counts, LONG)
 
     async def totals(self) -> dict[State, int]:
         """All jobs by state."""
-        return await self._read(self._far, reads.totals)
+        return await self._read(self._far, reads.totals, LONG)
 
     async def find(self, query: JobQuery) -> Page:
         """One page of jobs, newest first."""
-        return await self._read(self._far, lambda connection: reads.page(connection, query))
+        return await self._read(self._far, lambda connection: reads.page(connection, query), LONG)
 
     async def overdue(self, limit: int) -> list[Job]:
         """Jobs that should have started by now."""
@@ -304,16 +308,18 @@ class PostgresStore:
 
     # -- where it runs
 
-    async def _read(self, channel: Channel, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def _read(
+        self, channel: Channel, work: Callable[[Connection], Awaitable[T]], patience: float | None = None
+    ) -> T:
         self._check_open()
         try:
-            return await channel.read(work)
+            return await channel.read(work, patience)
         except UNWRITABLE as error:
             raise StoreUnavailable(f"The store {self.address.shown} cannot be asked that ({error}).") from error
 
-    async def _write(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+    async def _write(self, work: Callable[[Connection], Awaitable[T]], patience: float | None = None) -> T:
         self._check_open()
-        return await self._writing.write(work)
+        return await self._writing.write(work, patience)
 
     def _check_open(self) -> None:
         if not self._is_open:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from house import House, raw, spec, story
 
+from easyjobs.core.job import Job
 from easyjobs.errors import StorageFull, Unavailable
 from easyjobs.hub.entries import Arrival
 from easyjobs.protocol.messages import (
@@ -98,6 +99,50 @@ async def test_an_outcome_of_a_job_that_never_was_is_stale(house: House) -> None
 
 
 # -- the store fails
+
+
+@story
+async def test_nobody_waits_for_a_store_that_was_tried_again_in_vain(house: House) -> None:
+    await house.open(spec())
+    client = await house.client()
+    again = asyncio.Event()
+    looks = house.store.running
+
+    async def silent() -> list[Job]:
+        await again.wait()
+        return await looks()
+
+    house.store.down = True
+    with pytest.raises(Unavailable):
+        await house.submit()
+    await house.settle(1.0)  # it has been tried again, more than once
+    house.store.running = silent  # type: ignore[method-assign]
+    await house.settle(10.0)  # now it does not even say that it fails
+    client.say(Submit([house.job()]))
+    assert (await client.hear(Refusal)).status == 503
+    with pytest.raises(Unavailable, match="it does not answer"):
+        await house.submit()
+    house.store.down = False
+    again.set()
+    await house.settle()
+    assert (await house.row((await house.submit()).id)).state == "queued"
+    assert house.hub.ready() == (True, "ok")
+
+
+@story
+async def test_who_waits_while_the_store_is_tried_in_vain_is_refused_with_it(house: House) -> None:
+    await house.open(spec())
+    house.store.down = True
+    refused = [asyncio.create_task(house.submit()) for _ in range(3)]
+    answers = await asyncio.gather(*refused, return_exceptions=True)
+    early = asyncio.create_task(house.submit())  # after the first failure: it may be a short one
+    await asyncio.sleep(0)
+    assert not early.done()
+    answers.append(*await asyncio.gather(early, return_exceptions=True))
+    assert all(isinstance(answer, Unavailable) for answer in answers)
+    house.store.down = False
+    await house.settle(10.0)
+    assert (await house.row((await house.submit()).id)).state == "queued"
 
 
 @story
