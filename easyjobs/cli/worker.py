@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from types import ModuleType
+from typing import Any
 
 import click
 
@@ -23,6 +25,7 @@ from easyjobs.workers.worker import EasyJobsWorker
 @click.argument("target", metavar="MODULE[:OBJECT]")
 @click.option("--manager-url", metavar="URL", help="ws[s]://host[:port][/prefix] (else EASYJOBS_MANAGER_URL).")
 @click.option("--queue", "queues", multiple=True, help="The queue of its tasks; may be repeated.")
+@click.option("--by-type-key", is_flag=True, help="Each plain @task is in the queue of its type key: its module.")
 @click.option("--slots", type=click.IntRange(min=1), help="How many jobs run at once.")
 @click.option("--name", help="Its name, for people.")
 @click.option(
@@ -33,6 +36,7 @@ def command(
     target: str,
     manager_url: str | None,
     queues: tuple[str, ...],
+    by_type_key: bool,
     slots: int | None,
     name: str | None,
     log_level: str,
@@ -40,8 +44,8 @@ def command(
 ) -> None:
     """Run the tasks of a module, until SIGTERM or Ctrl-C; a second signal does not wait for running jobs.
 
-    The module holds an EasyJobsWorker, or plain functions marked with @task. The options stand in for what its code
-    leaves open. The folder you are in is searched first.
+    The module holds an EasyJobsWorker, or a JobMaster, or plain functions marked with @task. The options stand in for
+    what its code leaves open. The folder you are in is searched first.
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     given = {
@@ -52,14 +56,15 @@ def command(
         "EASYJOBS_NAME": name,
     }
     with environment(given):
-        worker = find_worker(target)
+        worker = find_worker(target, by_type_key=by_type_key)
     spare_the_collector()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(worker.run())
 
 
-def find_worker(target: str) -> EasyJobsWorker:
-    """The worker that `module:object` or `module` names; one is made for a module that has only plain `@task`s.
+def find_worker(target: str, *, by_type_key: bool = False) -> EasyJobsWorker:
+    """The worker that `module:object` or `module` names; one is made for a JobMaster, and for a module that has only
+    plain `@task`s: with `by_type_key` each of those is in the queue of its type key.
 
     :raises ConfigurationError: there is no such module or object, or it holds no tasks; an error in the module itself
         is raised as it is.
@@ -68,23 +73,37 @@ def find_worker(target: str) -> EasyJobsWorker:
     module = load(module_name)
     if path:
         return _worker_at(module, path)
-    workers = {id(value): name for name, value in vars(module).items() if isinstance(value, EasyJobsWorker)}
-    if len(workers) > 1:
-        names = ", ".join(f"{module_name}:{name}" for name in workers.values())
-        raise ConfigurationError(f"{module_name} has several workers; name one: {names}")
-    for name in workers.values():
-        return _worker_at(module, name)
+    for kind, several in ((EasyJobsWorker, "workers"), (_job_master(), "JobMasters")):
+        found = {id(value): name for name, value in vars(module).items() if kind and isinstance(value, kind)}
+        if len(found) > 1:
+            names = ", ".join(f"{module_name}:{name}" for name in found.values())
+            raise ConfigurationError(f"{module_name} has several {several}; name one: {names}")
+        for name in found.values():
+            return _worker_at(module, name)
     worker = EasyJobsWorker()
-    if not worker.include(module):
+    if not worker.include(module, by_type_key=by_type_key):
         raise ConfigurationError(f"{module_name} has no EasyJobsWorker and no function marked with @task")
     return worker
 
 
 def _worker_at(module: ModuleType, path: str) -> EasyJobsWorker:
     found = named(module, path)
+    job_master = _job_master()
+    if job_master is not None and isinstance(found, job_master):
+        of_its_tasks: EasyJobsWorker = found.worker()
+        return of_its_tasks
     if not isinstance(found, EasyJobsWorker):
         raise ConfigurationError(f"{module.__name__}:{path} is no EasyJobsWorker but of type {type(found).__name__}")
     return found
+
+
+def _job_master() -> type[Any] | None:
+    """The class, where a module has loaded it. Others need not know what a manager is made of."""
+    if "easyjobs.faces.jobmaster" not in sys.modules:
+        return None
+    from easyjobs.faces.jobmaster import JobMaster
+
+    return JobMaster
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:

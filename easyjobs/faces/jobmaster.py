@@ -98,6 +98,17 @@ class JobMaster:
                 log.warning("%s", warning)
         return specs
 
+    def worker(self, **options: Any) -> EasyJobsWorker:
+        """A worker of a manager, for these tasks, each in the queue of its type key: to be started, or run.
+
+        :param options: as the worker's own; `manager_url` and `manager_secret` before all.
+        :raises ConfigurationError, RegistrationError: as the worker's constructor and its `include`.
+        """
+        worker = EasyJobsWorker(**{"system_process_units": self._units, **options})
+        for module in self._modules if self._modules is not None else _modules_with_tasks():
+            worker.include(module, by_type_key=True)
+        return worker
+
     def deploy(self, _reset: bool = False) -> None:
         """Make the tables, or bring them up to date, and say which tasks there are. May be called again, and must be
         after a task has changed. A task that is not there any more leaves its jobs waiting.
@@ -187,17 +198,9 @@ class JobMaster:
 
     def _worker(self, dial: Callable[[], Awaitable[Link]]) -> EasyJobsWorker:
         name = f"{socket.gethostname()}:{os.getpid()}:{Ids().token()[:6]}"
-        worker = EasyJobsWorker(
-            "DEFAULT",
-            max_tasks_per_worker=self._slots,
-            system_process_units=self._units,
-            name=name,
-            connect=dial,
-            embedded=True,
+        return self.worker(
+            jobs_queue="DEFAULT", max_tasks_per_worker=self._slots, name=name, connect=dial, embedded=True
         )
-        for module in self._modules if self._modules is not None else _modules_with_tasks():
-            worker.include(module, by_type_key=True)
-        return worker
 
 
 async def _nowhere() -> Link:

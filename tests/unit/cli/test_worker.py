@@ -72,6 +72,27 @@ def test_plain_tasks_get_a_worker(folder: Folder, monkeypatch: pytest.MonkeyPatc
     assert [(t.queue, t.name) for t in worker.include(sys.modules[name])] == [("reports", "report"), ("mail", "send")]
 
 
+PLAIN = "from easyjobs import JobMaster, task\n@task\ndef report(): pass\n@task(queue='mail')\ndef send(): pass\n"
+
+
+def test_plain_tasks_may_be_in_the_queues_of_their_type_keys(folder: Folder) -> None:
+    name = folder.module(PLAIN)
+    worker = cli.find_worker(name, by_type_key=True)
+    assert [spec.queue for spec in worker.specs()] == [name, "mail"]
+
+
+def test_a_job_master_gets_a_worker_of_its_tasks(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASYJOBS_MAX_TASKS_PER_WORKER", "5")
+    made = "import sys\nmaster = JobMaster('memory:', system_process_units=7, modules=[sys.modules[__name__]])\n"
+    name = folder.module(PLAIN + made)
+    for target in (name, f"{name}:master"):
+        worker = cli.find_worker(target)
+        assert [spec.queue for spec in worker.specs()] == [name, "mail"]
+        assert (worker.settings.max_tasks_per_worker, worker.settings.system_process_units) == (5, 7)
+    with pytest.raises(ConfigurationError, match=r"several JobMasters; name one: .*:master, .*:other"):
+        cli.find_worker(folder.module(PLAIN + made + "other = JobMaster('memory:')\n"))
+
+
 @pytest.mark.parametrize(
     ("source", "path", "words"),
     [
