@@ -17,7 +17,8 @@ Why = Annotated[
     Relation,
     Meta(
         description="Why `parent` made it: it called it, needed it `before` itself, had it run `after`, has it look "
-        "after its `failure`, depends on it (`dependency`), or is the group of which it is a `member`."
+        "after its `failure`, depends on it (`dependency`), is the group or map of which it is a `member`, or the run "
+        "of which it is a `node`."
     ),
 ]
 Ids = Annotated[list[str], Meta(description="Ids of jobs.")]

@@ -42,7 +42,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     """One method of one path. `answers` has the shape of the body for each status that is no problem (None: no body; a
     tuple: one of these), `body` that of the request's, `query` that of its parameters. `key` says that it reads
     Idempotency-Key, `stream` that its 200 may also be a stream of events, `problems` which refusals it has besides 401
-    and 403.
+    and 403. `media` is the type of its answers.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
@@ -55,6 +55,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     key: bool = False
     stream: bool = False
     problems: tuple[int, ...] = ()
+    media: str = "application/json"
 
     @property
     def summary(self) -> str:

@@ -86,8 +86,7 @@ class _Pages:
                 for name in re.findall(r"\{(\w+)\}", endpoint.path)
             ],
             "responses": {
-                str(status): self._response(status, shape, "application/json")
-                for status, shape in endpoint.answers.items()
+                str(status): self._response(status, shape, endpoint.media) for status, shape in endpoint.answers.items()
             },
         }
         if endpoint.query is not None:

@@ -45,7 +45,8 @@ class JobOut(msgspec.Struct, frozen=True):
     result: Json
     error: Json
     parent: str | None
-    run: str | None
+    run: Annotated[str, Meta(description="The run of a workflow that it is part of.")] | None
+    node: Annotated[str, Meta(description="What it is called there.")] | None
     key: str | None
     progress: Annotated[Raw, Meta(description="`{value, note}` or null.")]
     schedule: Annotated[str, Meta(description="The schedule that made it.")] | None
@@ -241,6 +242,7 @@ def job_out(job: Job) -> JobOut:
         raw(job.error),
         job.parent,
         job.run,
+        job.node,
         job.key,
         raw(shown_progress(job)),
         job.schedule,

@@ -21,13 +21,14 @@ from easyjobs.api.endpoints import routes
 from easyjobs.api.gate import Gate
 from easyjobs.api.pages import DOCS, LOGIN, login_url, page_routes
 from easyjobs.api.problems import answer, problem
-from easyjobs.api.routes import check, control, explain, jobs, schedules, submit
+from easyjobs.api.routes import check, control, explain, jobs, runs, schedules, submit
 from easyjobs.errors import NotFound, Refused, StoreError, Unauthorized
 from easyjobs.hub.hub import Hub
 
 ENDPOINTS: Final = (
     *submit.ENDPOINTS,
     *jobs.ENDPOINTS,
+    *runs.ENDPOINTS,
     *schedules.ENDPOINTS,
     *control.ENDPOINTS,
     *check.ENDPOINTS,

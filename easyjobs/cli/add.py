@@ -53,7 +53,7 @@ def add_job(
 
       easyjobs jobs add etl load table=users limit=100 --wait 60
     """
-    kwargs = {**_json(by_name, dict, "--kwargs"), **dict(map(_argument, arguments))}
+    kwargs = arguments_given(arguments, by_name)
     body = {"queue": queue, "task": task, "args": _json(by_place, list, "--args"), "kwargs": kwargs}
     job = api.post("jobs", body={**body, **{name: value for name, value in options.items() if value is not None}})
     if wait is not None:
@@ -68,6 +68,14 @@ def add_job(
         _print(job, waited=wait is not None)
     if wait is not None:
         sys.exit(EXITS.get(job["state"], OTHERWISE) if job["state"] in FINAL else STILL)
+
+
+def arguments_given(arguments: tuple[str, ...], by_name: str | None) -> dict[str, Any]:
+    """What a command was given by name, as NAME=VALUE and as JSON of --kwargs.
+
+    :raises click.UsageError: one of them is no such thing.
+    """
+    return {**_json(by_name, dict, "--kwargs"), **dict(map(_argument, arguments))}
 
 
 def _print(job: dict[str, Any], *, waited: bool) -> None:

@@ -16,6 +16,8 @@ COMMANDS: Final = (
     "worker",
     "run-until-empty",
     "jobs",
+    "workflows",
+    "runs",
     "schedules",
     "check",
     "db",

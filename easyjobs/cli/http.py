@@ -59,9 +59,11 @@ class Api:
         """What `GET /api/<path>` answers. Parts of the path are escaped; query values that are None are left out."""
         return self._ask("GET", path, {name: value for name, value in query.items() if value is not None})
 
-    def post(self, *path: str, body: object = None) -> Any:
-        """What `POST /api/<path>` answers; `body`, if there is one, goes as JSON."""
-        return self._ask("POST", path, {}, body)
+    def post(self, *path: str, body: object = None, key: str | None = None, **query: object) -> Any:
+        """What `POST /api/<path>` answers; `body`, if there is one, goes as JSON, `key` as its Idempotency-Key; query
+        values that are None are left out.
+        """
+        return self._ask("POST", path, {name: value for name, value in query.items() if value is not None}, body, key)
 
     def patch(self, *path: str, body: object) -> Any:
         """What `PATCH /api/<path>` answers."""
@@ -105,9 +107,12 @@ class Api:
                 f"no manager answers at {self._url}: {error or type(error).__name__}; {WHERE}"
             ) from None
 
-    def _ask(self, method: str, path: tuple[str, ...], query: dict[str, Any], body: object = None) -> Any:
+    def _ask(
+        self, method: str, path: tuple[str, ...], query: dict[str, Any], body: object = None, key: str | None = None
+    ) -> Any:
+        headers = {} if key is None else {"Idempotency-Key": key}
         with self._lost():
-            response = self._client.request(method, self._at(path), params=query, json=body)
+            response = self._client.request(method, self._at(path), params=query, json=body, headers=headers)
         self._judge(response)
         if response.status_code == 204:
             return None

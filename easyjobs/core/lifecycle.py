@@ -235,7 +235,9 @@ def _spread(job: Job, event: Spread, now: float, options: Options, jitter: float
         return _ended(job, FAILED, now, error=event.fault)
     # a deadline is for the beginning, and this is it
     left = job.deps_left + event.members
-    columns = {"deps_left": left, "progress": event.progress, "deadline": None}
+    columns: dict[str, Any] = {"deps_left": left, "progress": event.progress, "deadline": None}
+    if job.turn == "expand" and job.started_at is None:
+        columns["started_at"] = now
     if not event.whole:
         return Step({"state": QUEUED, **columns})
     # with nothing to wait for it stays where a claim finds it

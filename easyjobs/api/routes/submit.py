@@ -77,20 +77,7 @@ async def submit_task(call: Call) -> Response:
     queue, task = call.path("queue"), call.path("task")
     await call.hub.control.find(queue, task)  # an unknown task is told before its arguments are read
     body = await read_body(call.request, call.hub.limits.arguments)
-    submission = Submission(
-        call.hub.job_id(),
-        queue,
-        task,
-        kwargs=Raw(body if body.strip() else b"{}"),
-        priority=query.priority,
-        delay=query.delay,
-        run_at=_seconds(query.run_at),
-        key=_key(call.request),
-    )
-    try:
-        (made,) = await call.hub.submit([submission])
-    except (ArgumentsRefused, BadRequest) as refused:
-        raise _of_the_body(refused) from None
+    made = await submitted(call, queue, task, body, query)
     return await _answer(call, made, query.wait)
 
 
@@ -121,10 +108,25 @@ async def submit_jobs(call: Call) -> Response:
     return reply(JobList([job_out(made.job) for made in all_made]), status)
 
 
-def _of_the_body(refused: Refused) -> Refused:
-    """What was said of the keyword arguments, said of the body that they are here."""
-    errors = [{**error, "loc": ["body", *error["loc"][1:]]} for error in refused.errors]
-    return type(refused)(refused.detail.replace("kwargs", "The body", 1), errors=errors)
+async def submitted(call: Call, queue: str, task: str, body: bytes, query: SubmitQuery) -> Submitted:
+    """Make a job of a task, whose arguments are the request's `body`. Raises Refused as the hub does."""
+    submission = Submission(
+        call.hub.job_id(),
+        queue,
+        task,
+        kwargs=Raw(body if body.strip() else b"{}"),
+        priority=query.priority,
+        delay=query.delay,
+        run_at=_seconds(query.run_at),
+        key=_key(call.request),
+    )
+    try:
+        (made,) = await call.hub.submit([submission])
+    except (ArgumentsRefused, BadRequest) as refused:
+        # what is said of the keyword arguments is said of the body that they are here
+        errors = [{**error, "loc": ["body", *error["loc"][1:]]} for error in refused.errors]
+        raise type(refused)(refused.detail.replace("kwargs", "The body", 1), errors=errors) from None
+    return made
 
 
 def _submission(hub: Hub, job: JobIn, key: str | None) -> Submission:

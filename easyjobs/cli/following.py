@@ -1,0 +1,79 @@
+"""Showing a run of a workflow while it goes on: a line for each task that moves."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+import click
+
+from easyjobs.cli.http import Api
+from easyjobs.cli.logs import EXITS, INTERRUPTED, OTHERWISE
+from easyjobs.cli.text import plain
+from easyjobs.clock import SystemClock
+from easyjobs.core.states import FINAL
+
+__all__ = ["INTERRUPTED", "exit_of", "follow"]
+
+LOOK: Final = 0.5
+"""Seconds between two looks."""
+
+MOST: Final = 500
+"""Tasks of a run of which each is shown; of more, only how many are in which state."""
+
+_MARKS: Final = {"completed": "✔", "failed": "✘", "cancelled": "■", "skipped": "-", "running": "▶", "retry": "↻"}
+_QUIET: Final = frozenset(("planned", "waiting", "queued"))
+
+
+def follow(api: Api, run: dict[str, Any]) -> dict[str, Any]:
+    """Print what the tasks of a run do, until it has ended; how it ended. Ctrl-C goes through, and leaves it alone."""
+    clock = SystemClock()
+    began = clock.monotonic()
+    shown: dict[str, str] = {}
+    click.echo(plain(f"{run['queue']}:{run['workflow']} {run['id']}"))
+    last = ""
+    while True:
+        run = api.get("runs", run["id"], wait=LOOK)
+        if (run["tasks"] or 0) <= MOST:
+            _print_moves(api, run, shown)
+        elif (line := ", ".join(f"{number} {state}" for state, number in run["jobs"].items())) != last:
+            last = line
+            click.echo(f"{run['progress']:>4.0%}  {line}")
+        if run["finished_at"] is not None:
+            break
+    took = clock.monotonic() - began
+    ended = ", ".join(f"{number} {state}" for state, number in run["jobs"].items())
+    click.echo(f"{run['state']} after {took:.1f} s: {ended}")
+    if run["error"]:
+        click.echo(plain(f"{run['error'].get('type')}: {run['error'].get('message')}"), err=True)
+    return run
+
+
+def exit_of(run: dict[str, Any]) -> int:
+    """The exit code that says how a run ended."""
+    return EXITS.get(run["state"], OTHERWISE)
+
+
+def _print_moves(api: Api, run: dict[str, Any], shown: dict[str, str]) -> None:
+    cursor: str | None = None
+    while True:
+        page = api.get("runs", run["id"], "tasks", limit=MOST, cursor=cursor)
+        for node in page["items"]:
+            state = node["state"]
+            if shown.get(node["name"]) == state or (state in _QUIET and node["name"] not in shown):
+                continue
+            shown[node["name"]] = state
+            note = (node["error"] or {}).get("message", "").partition("\n")[0] if state in FINAL | {"retry"} else ""
+            click.echo(plain(f"  {_mark(state)} {node['name']:<24} {state:<9} {note}".rstrip()))
+        cursor = page["next"]
+        if cursor is None:
+            return
+
+
+def _mark(state: str) -> str:
+    mark = _MARKS.get(state, " ")
+    try:
+        mark.encode(sys.stdout.encoding)
+    except (UnicodeError, LookupError):
+        return " "
+    return mark
