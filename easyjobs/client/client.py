@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import socket
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -20,7 +19,7 @@ from easyjobs.tasks.handle import Call, JobHandle
 from easyjobs.tasks.options import CallOptions, call_options
 from easyjobs.wire.address import manager_address
 from easyjobs.wire.calls import Calls
-from easyjobs.wire.dial import dial
+from easyjobs.wire.dial import Redial
 from easyjobs.wire.line import Dialler, Line
 
 
@@ -209,7 +208,7 @@ def dialler(url: str | None, secret: str | None, token: str | None) -> Dialler:
     settings = worker_settings(manager_url=url, manager_secret=secret)
     where, secret = manager_address(settings), settings.manager_secret
     if token:
-        return functools.partial(dial, where, token=token)
+        return Redial(where, token=token)
     if not secret:
         raise ConfigurationError("a client needs the manager's secret (or EASYJOBS_MANAGER_SECRET), or a token")
-    return functools.partial(dial, where, secret=secret)
+    return Redial(where, secret=secret)

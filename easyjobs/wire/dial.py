@@ -5,6 +5,8 @@ The secret never crosses the wire: a first try without a proof is refused with a
 
 from __future__ import annotations
 
+import functools
+
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
@@ -12,12 +14,51 @@ from easyjobs.protocol.messages import Held
 from easyjobs.protocol.proof import authorization
 from easyjobs.wire.address import Address
 from easyjobs.wire.link import Link
-from easyjobs.wire.upgrade import Challenged, answered, bearer, closed, options, refused, shown, unreachable
+from easyjobs.wire.upgrade import (
+    FIRST_PATIENCE,
+    OPEN_TIMEOUT,
+    Challenged,
+    Unanswered,
+    answered,
+    bearer,
+    closed,
+    options,
+    refused,
+    shown,
+    unreachable,
+)
 
 
-async def dial(where: Address, *, secret: str = "", token: str = "", attempt: Held | None = None) -> Link:
+class Redial:
+    """Dials one place again and again, as `dial` does. What says nothing is left soon, because
+    the next try may come to another manager there; each time it is given twice as long, until one has answered.
+    """
+
+    def __init__(self, where: Address, *, secret: str = "", token: str = "", attempt: Held | None = None) -> None:
+        self._dial = functools.partial(dial, where, secret=secret, token=token, attempt=attempt)
+        self._patience = FIRST_PATIENCE
+
+    async def __call__(self) -> Link:
+        """A link. Raises as `dial` does."""
+        try:
+            link = await self._dial(timeout=self._patience)
+        except Unanswered:
+            self._patience = min(OPEN_TIMEOUT, 2 * self._patience)
+            raise
+        self._patience = FIRST_PATIENCE
+        return link
+
+
+async def dial(
+    where: Address,
+    *,
+    secret: str = "",
+    token: str = "",
+    attempt: Held | None = None,
+    timeout: float = OPEN_TIMEOUT,
+) -> Link:
     """A link to the manager, authenticated: by `secret` (never sent), by `token` (sent: TLS or loopback only), or as
-    the child process of an `attempt`.
+    the child process of an `attempt`. Each answer may take `timeout` seconds.
 
     :raises Unauthorized: the manager knows none of these. ConnectionLost: it cannot be reached, or is no manager.
         ConfigurationError: a token would cross an open network.
@@ -25,26 +66,27 @@ async def dial(where: Address, *, secret: str = "", token: str = "", attempt: He
     if token or attempt is not None:
         headers = bearer(where, token) if attempt is None else shown(attempt)
         try:
-            return _WebSocketLink(await _open(where, headers))
+            return _WebSocketLink(await _open(where, headers, timeout))
         except Challenged:
             raise refused(where) from None
     try:
-        return _WebSocketLink(await _open(where, {}))
+        return _WebSocketLink(await _open(where, {}, timeout))
     except Challenged as challenge:
         nonce = challenge.nonce
     try:
-        return _WebSocketLink(await _open(where, {"Authorization": authorization(secret, nonce)}))
+        proof = {"Authorization": authorization(secret, nonce)}
+        return _WebSocketLink(await _open(where, proof, timeout))
     except Challenged:
         raise refused(where) from None
 
 
-async def _open(where: Address, headers: dict[str, str]) -> ClientConnection:
+async def _open(where: Address, headers: dict[str, str], timeout: float) -> ClientConnection:
     try:
-        return await connect(where.url, additional_headers=headers, **options(where))  # type: ignore[arg-type]
+        return await connect(where.url, additional_headers=headers, **options(where, timeout))  # type: ignore[arg-type]
     except InvalidStatus as answer:
         raise answered(where, answer.response) from None
     except (OSError, WebSocketException, TimeoutError, EOFError) as error:
-        raise unreachable(where, error) from None
+        raise unreachable(where, error, timeout) from None
 
 
 class _WebSocketLink:

@@ -32,14 +32,14 @@ def dial_attempt(where: Address, attempt: Held, timeout: float) -> SyncLink:
 
 
 def _open(where: Address, headers: dict[str, str], timeout: float) -> ClientConnection:
-    settings = {**options(where), "open_timeout": timeout}
+    settings = options(where, timeout)
     try:
         # entered at once, because a connection that is not a context manager is deprecated there
         return connect(where.url, additional_headers=headers, **settings).__enter__()  # type: ignore[arg-type]
     except InvalidStatus as answer:
         raise answered(where, answer.response) from None
     except (OSError, WebSocketException, TimeoutError, EOFError) as error:
-        raise unreachable(where, error) from None
+        raise unreachable(where, error, timeout) from None
 
 
 class SyncLink:

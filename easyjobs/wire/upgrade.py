@@ -18,7 +18,12 @@ from easyjobs.protocol.proof import attempt_authorization, parse_challenge
 from easyjobs.wire.address import Address
 from easyjobs.wire.closed import LinkClosed
 
+FIRST_PATIENCE: Final = 3.0
+"""Seconds for a manager's answer to the first try. It may hang, or be stopped, and another one may be beside it."""
+
 OPEN_TIMEOUT: Final = 10.0
+"""The most seconds for its answer, once it has kept us waiting before: it may be far away, or have much to do."""
+
 CLOSE_TIMEOUT: Final = 2.0
 MOST_BYTES: Final = 64 * 1024 * 1024
 """The largest frame taken from a manager; its own limit is usually far lower."""
@@ -27,6 +32,10 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 _library_log = logging.getLogger("easyjobs.websockets")
 _library_log.setLevel(logging.INFO)
 Option = str | int | float | None | logging.Logger
+
+
+class Unanswered(ConnectionLost):
+    """The manager's place took the connection, or did not even refuse it, and nothing came from there in time."""
 
 
 class Challenged(Exception):
@@ -72,17 +81,19 @@ def answered(where: Address, response: Response) -> Exception:
     return ConnectionLost(f"{where.url} answered {response.status_code}: no manager is there, or its prefix differs")
 
 
-def unreachable(where: Address, error: Exception) -> ConnectionLost:
+def unreachable(where: Address, error: Exception, timeout: float) -> ConnectionLost:
     """The manager cannot be reached."""
+    if isinstance(error, TimeoutError):
+        return Unanswered(f"no manager can be reached at {where.url}: nothing came from there for {timeout:g} s")
     return ConnectionLost(f"no manager can be reached at {where.url}: {error or type(error).__name__}")
 
 
-def options(where: Address) -> dict[str, Option]:
+def options(where: Address, timeout: float) -> dict[str, Option]:
     """What the library is told of every connection."""
     options: dict[str, Option] = {
         "compression": None,
         "ping_interval": None,  # we have our own heartbeats
-        "open_timeout": OPEN_TIMEOUT,
+        "open_timeout": timeout,
         "close_timeout": CLOSE_TIMEOUT,
         "max_size": MOST_BYTES,
         "user_agent_header": "easyjobs",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, TypeVar
@@ -19,7 +18,7 @@ from easyjobs.protocol.messages import FromManager, Held
 from easyjobs.tasks.handle import Call, Caller, JobHandle
 from easyjobs.wire.address import address_of
 from easyjobs.wire.calls import Calls
-from easyjobs.wire.dial import dial
+from easyjobs.wire.dial import Redial
 from easyjobs.wire.line import Line
 from easyjobs.workers.inside import ordered
 
@@ -103,7 +102,7 @@ def _connect(order: Order, owner: Caller) -> tuple[asyncio.AbstractEventLoop, Ca
         side = ClientSide(order.task, __version__, "child")
         line = Line(
             side,
-            functools.partial(dial, address_of(order.address), attempt=Held(order.job, order.attempt, order.token)),
+            Redial(address_of(order.address), attempt=Held(order.job, order.attempt, order.token)),
             heard,
             name=f"the child process of job {order.job}",
             clock=SystemClock(),

@@ -22,7 +22,7 @@ from easyjobs.tasks.handle import Call, JobHandle
 from easyjobs.tasks.options import TaskOptions
 from easyjobs.tasks.registry import Registry
 from easyjobs.wire.address import manager_address
-from easyjobs.wire.dial import dial
+from easyjobs.wire.dial import Redial
 from easyjobs.wire.dial_sync import dial_sync
 from easyjobs.wire.line import Dialler
 from easyjobs.workers.calls_of_child import Inside, inside
@@ -336,7 +336,7 @@ def reach(settings: WorkerSettings) -> Reach:
     if not secret:
         raise ConfigurationError("the manager's secret is missing: manager_secret=... or EASYJOBS_MANAGER_SECRET")
     return Reach(
-        functools.partial(dial, where, secret=secret),
+        Redial(where, secret=secret),
         lambda timeout: dial_sync(where, secret=secret, timeout=timeout),
         lambda: where.url,
     )

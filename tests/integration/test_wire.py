@@ -27,7 +27,7 @@ from easyjobs.errors import (
 from easyjobs.manager import EasyJobsManager
 from easyjobs.tasks.context import current_job
 from easyjobs.wire.address import address
-from easyjobs.wire.dial import dial
+from easyjobs.wire.dial import Redial, dial
 from easyjobs.wire.dial_sync import dial_sync
 from easyjobs.wire.link import LinkClosed
 from easyjobs.workers.worker import EasyJobsWorker
@@ -231,6 +231,31 @@ async def test_a_place_without_a_manager_is_said_clearly() -> None:
         await dial(address(f"ws://{place}"), secret=SECRET)
     with pytest.raises(ConnectionLost, match="can be reached"):
         await asyncio.to_thread(dial_sync, address(f"ws://{place}"), secret=SECRET, timeout=5)
+
+
+async def test_who_takes_the_connection_and_says_nothing_is_left_soon_for_the_next_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As a stopped manager behind a balancer does, beside one that works. Each try waits for twice as long."""
+    monkeypatch.setattr("easyjobs.wire.dial.FIRST_PATIENCE", 0.05)
+    monkeypatch.setattr("easyjobs.wire.dial.OPEN_TIMEOUT", 0.15)
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(hear, "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    redial = Redial(address(f"ws://127.0.0.1:{port}"), secret=SECRET)
+    for patience in ("0.05", "0.1", "0.15", "0.15"):
+        with pytest.raises(ConnectionLost, match=rf"nothing came from there for {patience} s"):
+            await redial()
+    silent.close()
+    await silent.wait_closed()
+    monkeypatch.setattr(redial, "_patience", 10.0)
+    async with on_a_socket(application(), port=port):
+        await (await redial()).close()
+    assert redial._patience == 0.05, "who has answered is given as little as before"
 
 
 async def test_a_manager_under_a_prefix_is_found_by_its_url() -> None:
