@@ -103,11 +103,13 @@ def _arguments(engine: Any) -> dict[str, Any]:
             raise _Enough
 
     event.listen(engine, "do_connect", listen)
+    pool = engine.pool.recreate()
     try:
-        engine.pool.recreate().connect().close()
+        pool.connect().close()
     except _Enough:
         return found[0]
     finally:
+        pool.dispose()
         event.remove(engine, "do_connect", listen)
     raise ConfigurationError("an engine that is made with `creator` does not say where its database is; give its URL")
 
