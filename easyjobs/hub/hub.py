@@ -110,7 +110,7 @@ class Hub:
         self.runs = Runs(store, self.catalog)
         self.explainer = Explainer(store, self.roster, self.catalog, self.dispatcher, self._trouble, self.settings)
         self.control = Control(store, self.catalog, self.admission, self.committer, self.queries)
-        self.lead = Lead(store, self._instance)
+        self.lead = Lead(store, self._instance, self.settings.leads)
         self.scheduling = Scheduling(
             store,
             self.catalog,
@@ -126,7 +126,7 @@ class Hub:
         )
         self.schedules = self.scheduling.schedules
         self.pausing = Pausing(store, self.committer, self.dispatcher, self.roster, self.catalog)
-        self.rescuer = Rescuer(self.roster, self.committer, self.settings, alone=store.single_manager)
+        self.rescuer = Rescuer(store, self.roster, self.committer, self.settings)
         reception = Reception(
             store,
             self.roster,

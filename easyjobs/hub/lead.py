@@ -22,12 +22,16 @@ LOOK: Final = 5.0
 
 
 class Lead:
-    """Takes the lead where nobody has it, and keeps it. A manager that is alone always leads, and asks nobody."""
+    """Takes the lead where nobody has it, and keeps it. A manager that is alone always leads, and asks nobody.
+
+    :param wants: else it never leads.
+    """
 
     name = "lead"
 
-    def __init__(self, store: Store, holder: str) -> None:
+    def __init__(self, store: Store, holder: str, wants: bool = True) -> None:
         self._store = store
+        self._wants = wants
         self._holder = holder
         self._until = 0.0
         self.term: int | None = None
@@ -36,11 +40,13 @@ class Lead:
     @property
     def held(self) -> bool:
         """Whether this manager leads now."""
-        return self._store.single_manager or (self.term is not None and self._store.now() < self._until)
+        if self._store.single_manager:
+            return self._wants
+        return self.term is not None and self._store.now() < self._until
 
     async def run_once(self, now: float) -> float | None:
         """Ask for the lead, or for more of it."""
-        if self._store.single_manager:
+        if self._store.single_manager or not self._wants:
             return None
         term = await self._store.lead(self._holder, LEASE)
         self._until = now + LEASE  # counted from before it was asked for

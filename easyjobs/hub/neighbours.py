@@ -93,7 +93,9 @@ class Neighbours:
             self.wake()
 
     async def run_once(self, now: float) -> float | None:
-        """Look at what was hinted at, and at all of it when it is time."""
+        """Look at what was hinted at, and at all of it when it is time. At nothing where there are no others."""
+        if self._store.single_manager:
+            return None
         hint, self._hint = self._hint, Hint()
         if now >= self._often:
             self._often = now + OFTEN * (0.5 + self._ids.jitter())

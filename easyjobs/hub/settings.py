@@ -16,6 +16,8 @@ class HubSettings(msgspec.Struct, frozen=True):
     socket closed may take to come back. `assignment`: by when it must have acknowledged what it was sent.
     `stall`: a manager that slept longer than this grants everyone a fresh lease first. `word`: how long after its
     own deadline a worker may take to say that an attempt was stopped, before the manager ends it.
+    `leads`: whether it does what one of several is enough for (schedules, start deadlines, old jobs, lost sessions of
+    others), where nobody else does; else that is left to another process.
     """
 
     lease: float = 30.0
@@ -24,6 +26,7 @@ class HubSettings(msgspec.Struct, frozen=True):
     assignment: float = 10.0
     stall: float = 5.0
     word: float = 30.0
+    leads: bool = True
     send: float = 10.0
     hello: float = 10.0
     queue_depth: int = 1_000_000

@@ -1,4 +1,4 @@
-"""All that several managers on the same rows need of each, put together. A manager that is alone needs none of it."""
+"""All that several managers on the same rows need of each, put together. In one that is alone it sleeps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.control import Control
 from easyjobs.hub.dispatcher import Dispatcher
-from easyjobs.hub.lead import Duty, Lead
+from easyjobs.hub.lead import Lead
 from easyjobs.hub.neighbours import Neighbours
 from easyjobs.hub.outlets import Outlets
 from easyjobs.hub.pausing import Pausing
@@ -18,7 +18,7 @@ from easyjobs.hub.services.orphans import Orphans
 from easyjobs.hub.services.periodic import Periodic
 from easyjobs.hub.settings import HubSettings
 from easyjobs.ids import Ids
-from easyjobs.stores.base import Store
+from easyjobs.stores.base import Hint, Store
 
 
 class Sharing:
@@ -56,17 +56,24 @@ class Sharing:
             scheduling,
             ids,
         )
-        self._orphans = Orphans(store, roster, committer, settings)
-        self.services: list[Periodic] = []
-        if not store.single_manager:
-            look = Periodic(self.neighbours, store.now)
-            self.neighbours.wake = look.wake
-            store.listen(self.neighbours.heard)
-            control.learn = requests.learn = self.neighbours.learn
-            scheduling.schedules.learn = scheduling.follow
-            lead.gained.append(self._orphans.pardon)
-            lead.gained.append(self.neighbours.refresh)
-            self.services = [Periodic(lead, store.now), look, Periodic(Duty(self._orphans, lead), store.now)]
+        self._orphans = Orphans(store, roster, committer, settings, lead)
+        look = Periodic(self.neighbours, store.now)
+        self.neighbours.wake = look.wake
+        store.listen(self._heard, instance)
+        control.learn = requests.learn = pausing.learn = self.neighbours.learn
+        scheduling.schedules.learn = scheduling.follow
+        lead.gained.append(self._orphans.pardon)
+        lead.gained.append(self.neighbours.refresh)
+        self.services = [Periodic(lead, store.now), look, Periodic(self._orphans, store.now)]
+        self._awake = False
+
+    def _heard(self, hint: Hint) -> None:
+        """There are others, now or already."""
+        if not self._awake:
+            self._awake = True
+            for service in self.services:
+                service.wake()
+        self.neighbours.heard(hint)
 
     def doubt(self) -> None:
         """The store failed: nobody may be held dead for that."""

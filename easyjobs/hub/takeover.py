@@ -26,13 +26,16 @@ async def take_over(
     """
     if not store.single_manager:
         return
+    rows = await store.sessions()
+    running = await store.running()
+    if _came(store):
+        return
     now = store.now()
     until = now + settings.lease + settings.grace
-    for row in await store.sessions():
+    for row in rows:
         live = Live(row, [], now, settings.lease)
         live.lease_until = until
         roster.add(live)
-    running = await store.running()
     for job in running:
         live_of_job = roster.hand_out(job, now)
         if live_of_job is None:
@@ -49,3 +52,8 @@ async def take_over(
             rescuer.lose(live, now, "the manager that it was embedded in ended")
     if running:
         log.info("%d jobs were running when the last manager ended", len(running))
+
+
+def _came(store: Store) -> bool:
+    """Whether another manager came meanwhile: some of what was read may be its."""
+    return not store.single_manager

@@ -7,7 +7,7 @@ which edge releases a follower, and whether a bounded counter has room.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -140,8 +140,13 @@ class Store(Protocol):
     whole; a unit that cannot be written alone is answered `Broken`.
     """
 
-    single_manager: bool
-    """Whether this process is the only one that claims: then nothing appears in it behind the manager's back."""
+    @property
+    def single_manager(self) -> bool:
+        """Whether this process is the only one that claims: then nothing appears in it behind the manager's back.
+
+        Asked each time: others may come while it is open, and then it is so no more. Whoever reads rows first and asks
+        then knows whether there may be others' among them.
+        """
 
     async def open(self) -> None:
         """Create or migrate the tables, take the manager's lock, check the file. Once, before all else.
@@ -154,10 +159,15 @@ class Store(Protocol):
         Cheap; asked for each submission.
         """
 
-    def listen(self, heard: Callable[[Hint], None]) -> None:
+    def listen(self, heard: Callable[[Hint], None], me: str = "") -> None:
         """Tell `heard`, from `open` on, what other managers commit; it returns at once and raises nothing. Once, before
-        `open`. A store of a single manager has nothing to tell.
+        `open`. A store of a single manager has nothing to tell, until others come; that is its first hint.
+
+        `me`: who we are, as in the sessions' rows.
         """
+
+    async def gone(self, hubs: Collection[str]) -> set[str]:
+        """Those of some hubs (`Session.manager`) that are known to have ended. A store that cannot know names none."""
 
     async def reset(self) -> None:
         """Remove everything, the tables too. Before `open`.

@@ -74,7 +74,7 @@ class FaultyStore:
 
         return gated
 
-    def listen(self, heard: Callable[[Hint], None]) -> None:
+    def listen(self, heard: Callable[[Hint], None], me: str = "") -> None:
         """As `Store.listen`."""
         self._heard = heard
 

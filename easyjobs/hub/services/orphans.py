@@ -1,4 +1,6 @@
-"""Sessions whose manager is gone, and whose worker came to no other: lost when their lease is over."""
+"""Sessions whose manager is gone, and whose worker came to no other: lost when their lease is over. Those of workers
+that ended with their manager's process are lost at once, where the store knows of that.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from easyjobs.core.events import WorkerDied
 from easyjobs.core.job import Session
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.entries import Chore, Word
+from easyjobs.hub.lead import Lead
 from easyjobs.hub.roster import Roster
 from easyjobs.hub.settings import HubSettings
 from easyjobs.stores.base import Store
@@ -22,14 +25,15 @@ SWEEP: Final = 10.0
 
 
 class Orphans:
-    """Looks at the sessions of all managers. Whoever begins to look is patient first, for a lease and the grace: it may
-    have been the store, or this manager itself, that was away.
+    """Looks at the sessions of all managers, at their leases where this one leads. Whoever begins to look at those is
+    patient first, for a lease and the grace: it may have been the store, or this manager itself, that was away.
     """
 
     name = "orphans"
 
-    def __init__(self, store: Store, roster: Roster, committer: Committer, settings: HubSettings) -> None:
+    def __init__(self, store: Store, roster: Roster, committer: Committer, settings: HubSettings, lead: Lead) -> None:
         self._store = store
+        self._lead = lead
         self._roster = roster
         self._committer = committer
         self._settings = settings
@@ -42,7 +46,13 @@ class Orphans:
         self._patient_until = None
 
     async def run_once(self, now: float) -> float | None:
-        """Lose those whose lease is over, and then, or now and then, free what ran there."""
+        """Lose those that are over, and then, or now and then, free what ran there. Nothing where nobody else is."""
+        if self._store.single_manager:
+            return None
+        await self._lose_with_their_hub(now)
+        if not self._lead.held:
+            self._expected = None
+            return now + LOOK
         if self._patient_until is None or (self._expected is not None and now - self._expected > self._settings.stall):
             self._patient_until = now + self._settings.lease + self._settings.grace
         self._expected = now + LOOK
@@ -57,6 +67,19 @@ class Orphans:
             await self._free()
         return now + LOOK
 
+    async def _lose_with_their_hub(self, now: float) -> None:
+        """Whoever sees it does it, once: the leader may be the one who died."""
+        rows = [other.row for other in self._roster.elsewhere.values() if other.row.embedded is not None]
+        gone = await self._store.gone({row.embedded for row in rows if row.embedded}) if rows else set()
+        dead = [row for row in rows if row.embedded in gone]
+        for row in dead:
+            self._roster.elsewhere.pop(row.id, None)
+            if await self._committer.chore(Chore([LoseSession(row.id, row.epoch, now)])) is None:
+                log.warning("worker %s is lost: its process ended", row.name)
+        if dead:
+            self._roster.changed()
+            await self._free()
+
     async def _lose(self, row: Session, now: float) -> None:
         chore = Chore([LoseSession(row.id, row.epoch, now, expires_by=row.expires_at)])
         if await self._committer.chore(chore) is None:
@@ -68,5 +91,5 @@ class Orphans:
         live = {row.id for row in await self._store.sessions()}  # read later: none of them is new to it
         for job in running:
             if job.session not in live and job.id not in self._roster.running:
-                reason = f"worker {job.worker} died: its lease is over"
+                reason = f"worker {job.worker} died: its session is over"
                 self._committer.add(Word(job.id, WorkerDied(job.attempt, job.token or "", reason), row=job))

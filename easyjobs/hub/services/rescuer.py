@@ -14,6 +14,7 @@ from easyjobs.hub.entries import Chore, Word
 from easyjobs.hub.roster import Live, Roster
 from easyjobs.hub.settings import HubSettings
 from easyjobs.protocol.manager_side import SLOW
+from easyjobs.stores.base import Store
 
 log = logging.getLogger("easyjobs.hub")
 
@@ -30,11 +31,11 @@ class Rescuer:
 
     name = "rescuer"
 
-    def __init__(self, roster: Roster, committer: Committer, settings: HubSettings, *, alone: bool) -> None:
+    def __init__(self, store: Store, roster: Roster, committer: Committer, settings: HubSettings) -> None:
+        self._store = store
         self._roster = roster
         self._committer = committer
         self._settings = settings
-        self._alone = alone
         self._expected: float | None = None
 
     async def run_once(self, now: float) -> float | None:
@@ -61,7 +62,7 @@ class Rescuer:
             live.lease_until = live.spared_until = until
             if live.grace_until is not None:
                 live.grace_until = until
-            if not self._alone:
+            if not self._store.single_manager:
                 self._committer.add(Chore([Renew(live.row.id, live.row.epoch, until)]))  # for the others to see
 
     def lose(self, live: Live, now: float, why: str) -> None:
@@ -71,7 +72,7 @@ class Rescuer:
         self._roster.remove(live)
         if live.voice is not None:
             live.voice.close(SLOW, "the lease is over")
-        if self._alone:
+        if self._store.single_manager:
             self._committer.add(Chore([LoseSession(live.row.id, None, now)]))
             self._free(live, why)
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from easyjobs.clock import Clock, SteadyClock, SystemClock
 from easyjobs.core.changes import APPLIED, Broken, Claim, Committed, Insert, Stale, Unit, Verdict
@@ -44,8 +44,12 @@ class MemoryStore(Tables):
         """Memory has no such bound."""
         return False
 
-    def listen(self, heard: Callable[[Hint], None]) -> None:
+    def listen(self, heard: Callable[[Hint], None], me: str = "") -> None:
         """There is no other manager to hear of."""
+
+    async def gone(self, hubs: Collection[str]) -> set[str]:
+        """Nothing is known of others."""
+        return set()
 
     async def reset(self) -> None:
         """Forget all rows."""

@@ -13,6 +13,7 @@ from easyjobs.core.changes import (
     APPLIED,
     AddEdge,
     Broken,
+    Charge,
     Delete,
     DropSchedule,
     FlagCancel,
@@ -103,6 +104,8 @@ def _reason(connection: Connection, sessions: Sessions, write: Write) -> Reason 
         return ("cancel", job.id) if leaves and leaves != "completed" and row[1] != job.cancel else None
     if isinstance(write, FlagCancel):
         return "version", write.id
+    if isinstance(write, Charge):
+        return "room", None
     if isinstance(write, AddEdge):
         prerequisite = write.edge.prerequisite
         live = f"SELECT 1 FROM jobs WHERE id = ? AND {texts.LIVE}"

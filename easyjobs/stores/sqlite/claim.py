@@ -13,7 +13,7 @@ from easyjobs.core.job import Job, Lane
 from easyjobs.core.placement import Systems, place
 from easyjobs.core.states import RUNNING
 from easyjobs.stores.sqlite import texts
-from easyjobs.stores.sqlite.reading import fetch, jobs_by_seq
+from easyjobs.stores.sqlite.reading import fetch, held, jobs_by_seq
 from easyjobs.stores.sqlite.segment import Sessions
 from easyjobs.stores.sqlite.systems import systems_of
 from easyjobs.stores.sqlite.tally import Key
@@ -22,15 +22,14 @@ from easyjobs.stores.sqlite.tally import Key
 _KEPT: Final = (
     "id, args, kwargs, state, priority, created_at, run_at, max_attempts, seq, version, attempt, failures, crashes,"
     " finished_at, result, error, cancel, timeout, deadline, parent, retry_of, run, key, body, unique_key,"
-    " relation, deps_left, followers, schedule, tick, crashed_at, turn"
+    " relation, deps_left, followers, schedule, tick, crashed_at, turn, node, late_at"
 )
-_STATE, _PRIORITY, _SEQ, _TURN = 3, 4, 8, -1
+_STATE, _PRIORITY, _SEQ, _TURN = 3, 4, 8, 31
 # INDEXED BY: a plan that is not this one must be an error, not a slow surprise among many finished rows
 _READY: Final = (
     " FROM jobs INDEXED BY jobs_ready WHERE ready = 1 AND queue = ? AND task = ? AND signature = ?"
     " ORDER BY priority DESC, seq LIMIT ? OFFSET ?"
 )
-_USED: Final = "SELECT count(*) FROM jobs INDEXED BY jobs_running WHERE state = 'running' AND holds = ?"
 
 
 class Candidate(NamedTuple):
@@ -75,7 +74,7 @@ def claim_jobs(connection: Connection, sessions: Sessions, claim: Claim, now: fl
     if not lanes:
         return Claimed([], [], [], Counter())
     counters = {lane: claim.capacity[lane][0] for lane in lanes if lane in claim.capacity}
-    used = {counter: connection.execute(_USED, (counter,)).fetchone()[0] for counter in set(counters.values())}
+    used = {counter: held(connection, counter) for counter in set(counters.values())}
     room = {lane: max(0, claim.capacity[lane][1] - used[counter]) for lane, counter in counters.items()}
     systems = None if claim.units is None else systems_of(connection, claim.units)
     choose = _choose_of_one if len(lanes) == 1 else _choose_of_many

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from easyjobs.errors import StoreCorrupt, StoreUnavailable
+from easyjobs.errors import StoreCorrupt, StoreLocked, StoreUnavailable
 
 APPLICATION: Final = 0x656A6F62  # marks the file as a store of easyjobs; 0001_jobs.sql sets it
 WRITER_CACHE_KIB: Final = 12_000
@@ -22,21 +22,21 @@ SHARE: Final = 8
 
 
 class FileLock:
-    """An exclusive lock between processes on a file of its own; it goes with the process, however that ends."""
+    """A lock between processes on a file of its own; it goes with the process, however that ends."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._fd = -1
 
-    def acquire(self) -> bool:
-        """Take it if nobody has it; whether that is so. The file is made on first use.
+    def acquire(self, *, shared: bool = False) -> bool:
+        """Take it if nobody has it, or, `shared`, nobody for himself; whether that is so. Makes the file on first use.
 
         :raises OSError: the file cannot be made.
         """
         if self._fd < 0:
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
@@ -52,12 +52,13 @@ class FileLock:
             self._fd = -1
 
 
-def open_writer(path: str) -> sqlite3.Connection:
+def open_writer(path: str, *, beside: bool = False) -> sqlite3.Connection:
     """The one connection that writes, on a file that was checked and has the newest schema. Under the write lock.
 
-    The file is made if it is not there.
+    The file is made if it is not there. `beside` others who use it, it was checked, and is not migrated.
 
-    :raises StoreCorrupt: it is damaged, no store, or of a newer version. sqlite3.Error: it cannot be used.
+    :raises StoreCorrupt: it is damaged, no store, or of a newer version. StoreLocked: those others know an older
+        schema. sqlite3.Error: it cannot be used.
     """
     # what jobs carry is nobody else's business; SQLite gives the files beside it the same mode
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -67,7 +68,11 @@ def open_writer(path: str) -> sqlite3.Connection:
     try:
         _recognise(connection, path)
         _prepare(connection, path)
-        _migrate(connection)
+        if beside:
+            _check_version(connection, path)
+        else:
+            _check(connection, path)
+            _migrate(connection)
     except BaseException:
         connection.close()
         raise
@@ -89,16 +94,26 @@ def _recognise(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:
-    """Make the connection's settings, and look through the file for damage."""
+    """Make the connection's settings."""
     connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StoreUnavailable(f"The file system of {path} does not allow SQLite's write-ahead log.")
+
+
+def _check(connection: sqlite3.Connection, path: str) -> None:
+    """Look through the file for damage."""
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise StoreCorrupt(f"The store {path} is damaged: {verdict}. Restore it from a backup.")
+
+
+def _check_version(connection: sqlite3.Connection, path: str) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version < len(migrations()):
+        raise StoreLocked(f"The store {path} is in use by processes of an older version: stop them all first.")
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -32,12 +32,14 @@ class Links:
     def __init__(self) -> None:
         self.joined: dict[str, int] = {}  # prerequisite -> how many edges more begin there
         self.completed: dict[str, None] = {}  # prerequisites whose followers are to be released
+        self.begun: set[str] = set()  # prerequisites of the edges that are added
         self.queued: list[int] = []  # seq of the followers that were
         self._edges: list[Any] = []
 
     def add(self, write: AddEdge) -> None:
         """Take an edge. One of a prerequisite in `completed` would come too late."""
         edge = write.edge
+        self.begun.add(edge.prerequisite)
         self._edges += (edge.prerequisite, edge.follower, edge.bad)
         if write.join:
             self.joined[edge.prerequisite] = self.joined.get(edge.prerequisite, 0) + 1
@@ -69,9 +71,10 @@ class Links:
             if id in touched and id not in self.joined:
                 raise GuardFailed
             if state == WAITING and 0 < left <= times:
-                queued += (times, turn == "gather" or run_at <= now, seq)
+                stays = turn in ("gather", "close")
+                queued += (times, stays or run_at <= now, seq)
                 self.queued.append(seq)
-                if turn != "gather":
+                if not stays:
                     moves[queue, task, WAITING] -= 1
                     moves[queue, task, QUEUED] += 1
             else:

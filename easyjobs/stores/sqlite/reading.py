@@ -29,6 +29,8 @@ COMING: Final = tuple(
         ("jobs_uncommon", "state = 'retry'"),
     )
 )
+# INDEXED BY: a plan that is not this one must be an error, not a slow surprise among many finished rows
+HELD: Final = f"SELECT count(*) FROM jobs INDEXED BY jobs_running WHERE {texts.UNDER_WAY} AND holds = ?"
 FRESH: Final = "SELECT key, at FROM fresh WHERE key IN {}"
 
 
@@ -103,3 +105,9 @@ def coming(connection: Connection, queue: str, task: str, limit: int) -> list[Jo
 def fresh(connection: Connection, keys: Sequence[str]) -> dict[str, float]:
     """When a job last completed that serves each of some keys."""
     return dict(each(connection, FRESH, keys))
+
+
+def held(connection: Connection, counter: str) -> int:
+    """How many jobs that run or wait hold a counter."""
+    (number,) = connection.execute(HELD, (counter,)).fetchone()
+    return int(number)

@@ -10,7 +10,7 @@ import aiosqlite
 
 from easyjobs.core.job import Attempt, Job, LogLine, Session
 from easyjobs.core.schedule import Schedule
-from easyjobs.core.states import STATES
+from easyjobs.core.states import STATES, State
 from easyjobs.errors import StoreUnavailable
 from easyjobs.stores.base import JobQuery, KnownTask, Page, Pause, Retention
 from easyjobs.stores.documents import schedules_of, tasks_of
@@ -60,6 +60,23 @@ class Reader:
             " WHERE deadline IS NOT NULL AND ready IS NOT NULL AND deadline <= ? ORDER BY deadline, seq LIMIT ?"
         )
         return [Job(*row) for row in await self._rows(statement, now, limit)]
+
+    async def late(self, now: float, limit: int) -> list[Job]:
+        """Jobs that should have begun by `now`."""
+        statement = (
+            f"SELECT {texts.JOB} FROM jobs INDEXED BY jobs_late WHERE late_at IS NOT NULL AND ready IS NOT NULL"
+            " AND late_at <= ? AND (turn IS NULL OR turn NOT IN ('gather', 'close') OR state <> 'waiting')"
+            " ORDER BY late_at, seq LIMIT ?"
+        )
+        return [Job(*row) for row in await self._rows(statement, now, limit)]
+
+    async def by_run(self, runs: Sequence[str]) -> dict[str, dict[State, int]]:
+        """The jobs of some runs by state."""
+        found: dict[str, dict[State, int]] = {}
+        for size, part in texts.slices(list(dict.fromkeys(runs))):
+            for run, state, jobs in await self._rows(texts.select(_BY_RUN, size), *part):
+                found.setdefault(run, {})[state] = jobs
+        return found
 
     async def attempts(self, id: str) -> list[Attempt]:
         """Past attempts, oldest first."""
@@ -119,6 +136,9 @@ class Reader:
         return seqs, 0 if end >= last else end
 
 
+_BY_RUN: Final = (
+    "SELECT run, state, count(*) FROM jobs INDEXED BY jobs_run WHERE run IN {} AND id <> run GROUP BY run, state"
+)
 _ATTEMPT: Final = [f'"{name}"' for name in Attempt.__struct_fields__]
 
 
@@ -145,6 +165,8 @@ def page_statement(query: JobQuery, tally: Tally) -> tuple[str, list[Any]]:
         if value is not None:
             conditions.append(condition)
             parameters.append(value)
+    if query.runs:
+        conditions += [texts.RUN, *([texts.UNDER_WAY] if query.state == "waiting" else [])]
     if query.state is not None:
         conditions.append(f"state = '{query.state}'")  # a literal: a partial index is of no use to a parameter
     if query.text is not None:
@@ -158,12 +180,16 @@ def page_statement(query: JobQuery, tally: Tally) -> tuple[str, list[Any]]:
 
 def _way(query: JobQuery, matching: int, total: int) -> str:
     """The index to go by. SQLite keeps no statistics of these rows; the tally does."""
+    if query.run is not None:
+        return "INDEXED BY jobs_run"
     if query.parent is not None:
         return "INDEXED BY jobs_parent"
     if query.schedule is not None:
         return "INDEXED BY jobs_schedule"
-    if query.state == "running":
+    if query.state == "running" or (query.runs and query.state == "waiting"):
         return "INDEXED BY jobs_running"
+    if query.runs:
+        return "INDEXED BY jobs_runs"
     if query.state in UNCOMMON:
         return "INDEXED BY jobs_uncommon"
     if query.queue is not None and query.task is not None:

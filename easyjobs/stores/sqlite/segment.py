@@ -16,6 +16,7 @@ import msgspec
 from easyjobs.core.changes import (
     AddEdge,
     AppendLogs,
+    Charge,
     Delete,
     DropPause,
     DropSchedule,
@@ -41,6 +42,7 @@ from easyjobs.stores.sqlite.failures import GuardFailed
 from easyjobs.stores.sqlite.lines import write_lines
 from easyjobs.stores.sqlite.links import Links, forget_edges
 from easyjobs.stores.sqlite.others import OTHERS, expect_one
+from easyjobs.stores.sqlite.reading import held
 from easyjobs.stores.sqlite.schedules import Schedules
 from easyjobs.stores.sqlite.tally import Key
 
@@ -100,6 +102,7 @@ class Segment:
         self._deletes: list[Job] = []
         self._logs: list[AppendLogs] = []
         self._others: list[PutSession | Renew | LoseSession | PutTask | PutPause | DropPause | PutFresh] = []
+        self._charges: list[Charge] = []
         self._links: Links | None = None
         self._schedules: Schedules | None = None
         self._holders: dict[str | None, int] = {}  # sessions of the jobs that come claimed -> epoch
@@ -238,7 +241,15 @@ class Segment:
     def _add_release(self, write: Release) -> bool:
         if self._links is None:
             self._links = Links()
+        if write.id in self._links.begun:
+            return False  # its followers may be new themselves
         self._links.completed[write.id] = None
+        return True
+
+    def _add_charge(self, write: Charge) -> bool:
+        if self._rows or self._updates or self._deletes or self._links is not None:
+            return False
+        self._charges.append(write)
         return True
 
     def _add_schedule(self, write: PutSchedule | DropSchedule) -> bool:
@@ -254,6 +265,9 @@ class Segment:
         """
         if self._others:
             self._write_others(connection, sessions)
+        for charge in self._charges:
+            if held(connection, charge.counter) >= charge.most:
+                raise GuardFailed
         for id, epoch in self._holders.items():
             if not sessions.live(connection, id, epoch):
                 raise GuardFailed
@@ -314,6 +328,7 @@ _ADD: Final[dict[type, Callable[[Segment, Any], bool]]] = {
     AppendLogs: Segment._add_logs,
     AddEdge: Segment._add_edge,
     Release: Segment._add_release,
+    Charge: Segment._add_charge,
     PutSchedule: Segment._add_schedule,
     DropSchedule: Segment._add_schedule,
 }

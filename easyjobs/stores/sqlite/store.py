@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from easyjobs.clock import Clock, SteadyClock, SystemClock
 from easyjobs.core.changes import Claim, Committed, Unit
@@ -16,9 +16,12 @@ from easyjobs.core.job import Attempt, Edge, Job, Lane, LogLine, Session
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import FINAL, State
 from easyjobs.errors import StoreLocked, StoreUnavailable
+from easyjobs.ids import Ids
 from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention
 from easyjobs.stores.sqlite import files, reading, texts
+from easyjobs.stores.sqlite.company import Company
 from easyjobs.stores.sqlite.failures import translated
+from easyjobs.stores.sqlite.presence import Presence
 from easyjobs.stores.sqlite.reads import Reader, page_statement
 from easyjobs.stores.sqlite.tally import Tally
 from easyjobs.stores.sqlite.writer import Busy, Writer
@@ -42,25 +45,31 @@ class Runner(Protocol):
 
 
 class SQLiteStore:
-    r"""One file; one manager at a time, whose lock is `<file>.manager.lock`. May be opened again after `close`.
+    r"""One file; one manager at a time, whose lock is `<file>.manager.lock`, and any number of hubs that serve nobody
+    (pull workers, a scheduler), all on one host. May be opened again after `close`.
 
     Every write transaction and checkpoint is under `<file>.lock`, so other processes may write the file if they take
-    it too. A text that is not UTF-8 comes out with `\xNN` for its bad bytes, which makes it invalid as JSON: whoever
-    needs it as JSON finds out, and fails that job alone.
+    it too. Who uses it has a file in `<file>.hubs`; a manager that is alone finds nobody there, and looks no further.
+    A text that is not UTF-8 comes out with `\xNN` for its bad bytes, which makes it invalid as JSON: whoever needs it
+    as JSON finds out, and fails that job alone.
 
     :param runner: where writes run; by default on the event loop, which for a small commit is faster than any thread,
         and in one thread of the store's own where a commit is large or the disk is slow.
+    :param shared: open it beside a manager and others, as one who serves nobody.
     """
 
-    single_manager = True
-
-    def __init__(self, path: str, *, clock: Clock | None = None, runner: Runner | None = None) -> None:
+    def __init__(
+        self, path: str, *, clock: Clock | None = None, runner: Runner | None = None, shared: bool = False
+    ) -> None:
         self.path = path
         self._source: Clock = clock or SystemClock()
         self._clock = SteadyClock(self._source)
         self._runner = runner
-        self._manager_lock = files.FileLock(f"{path}.manager.lock")
-        self._writer = Writer(path)
+        self._shared = shared
+        self._me = ""
+        self._presence = Presence(path)
+        self._writer = Writer(path, self._presence)
+        self._company = Company(self._presence, self._writer, self._exclusive)
         self._reader = Reader(path)
         self._turn = asyncio.Lock()  # whose turn it is on the writer
         self._thread: ThreadPoolExecutor | None = None
@@ -70,23 +79,26 @@ class SQLiteStore:
         self._look_at_disk = 0.0
         self._pruned = 0  # jobs up to here were looked at by `prune`
 
-    async def open(self) -> None:
-        """Lock, create or migrate, check the whole file (about a second for a gigabyte).
+    @property
+    def single_manager(self) -> bool:
+        """Whether nobody else has used the file since it was opened; see `base.Store.single_manager`."""
+        return not self._writer.several
 
-        :raises StoreLocked: another manager has it. StoreCorrupt: damaged, or of a newer version. StoreUnavailable:
-            it cannot be made or written.
+    async def open(self) -> None:
+        """Lock, create or migrate, check the whole file (about a second for a gigabyte) unless others use it.
+
+        :raises StoreLocked: another manager has it, or others of an older version. StoreCorrupt: damaged, or of a newer
+            version. StoreUnavailable: it cannot be made or written.
         """
         if self._is_open:
             raise StoreLocked(f"The store {self.path} is open already.")
         files.check_folder(self.path)
         try:
-            if not self._manager_lock.acquire():
-                raise StoreLocked(
-                    f"The store {self.path} is in use by another manager. A SQLite store serves one manager in one"
-                    " process (no uvicorn --workers); several managers need PostgreSQL."
-                )
             try:
-                await self._patiently(self._writer.open, LARGE)
+                self._me = self._me or Ids().token()
+                beside = self._presence.enter(self._me, manager=not self._shared)
+                self._writer.several = self._shared or beside
+                await self._patiently(lambda: self._writer.open(self._me, beside=beside), LARGE)
                 await self._patiently(self._writer.tally, LARGE)
                 await self._reader.open()
             except BaseException:
@@ -96,6 +108,14 @@ class SQLiteStore:
             raise translated(error, self.path) from error
         self._clock = SteadyClock(self._source)
         self._is_open = True
+        self._company.start()
+
+    def keep_others_out(self) -> None:
+        """Nobody else may open the file until it is closed.
+
+        :raises StoreLocked: somebody has it open.
+        """
+        self._presence.own()
 
     def nearly_full(self) -> bool:
         """Whether the disk has hardly any room; looked at a few times a second."""
@@ -105,24 +125,34 @@ class SQLiteStore:
             self._full = files.nearly_full(self.path)
         return self._full
 
-    def listen(self, heard: Callable[[Hint], None]) -> None:
-        """There is no other manager to hear of."""
+    def listen(self, heard: Callable[[Hint], None], me: str = "") -> None:
+        """Tell `heard` what other hubs write, and be known to them as `me`; see `base.Store.listen`."""
+        self._company.heard = heard
+        self._me = me
+
+    async def gone(self, hubs: Collection[str]) -> set[str]:
+        """Those of some hubs whose processes do not use the file any more."""
+        try:
+            return {hub for hub in hubs if not self._presence.there(hub)}
+        except OSError as error:
+            raise translated(error, self.path) from error
 
     async def reset(self) -> None:
         """Remove the file; see `base.Store.reset`."""
         files.check_folder(self.path)
+        if self._is_open:
+            raise StoreLocked(f"The store {self.path} is open.")
         try:
-            if self._is_open or not self._manager_lock.acquire():
-                raise StoreLocked(f"The store {self.path} is in use by a manager: stop that first.")
-            try:
-                files.remove(self.path)
-            finally:
-                self._manager_lock.close()
-        except OSError as error:
+            self._presence.own()
+            files.remove(self.path)
+        except (sqlite3.Error, OSError) as error:
             raise translated(error, self.path) from error
+        finally:
+            self._presence.leave()
 
     async def close(self) -> None:
         """Let go of the file. May be called twice."""
+        await self._company.close()
         async with self._turn:
             if self._is_open:
                 self._is_open = False
@@ -130,8 +160,11 @@ class SQLiteStore:
 
     async def _release(self) -> None:
         await self._reader.close()  # before the writer: whoever closes last tidies up, and needs the lock for it
-        self._writer.close()
-        self._manager_lock.close()
+        try:
+            await self._patiently(lambda: self._writer.close(patient=True), 0)
+        except StoreUnavailable:
+            self._writer.close()
+        self._presence.leave()
         if self._thread is not None:
             self._thread.shutdown()
             self._thread = None
@@ -153,7 +186,9 @@ class SQLiteStore:
             finally:
                 self._pace += (self._source.monotonic() - began - self._pace) / 4
 
-        return await self._exclusive(work, rows)
+        committed = await self._exclusive(work, rows)
+        self._company.look()
+        return committed
 
     async def lead(self, holder: str, seconds: float) -> int | None:
         """Take, keep or give up the lead; see `base.Store.lead`."""
@@ -221,7 +256,13 @@ class SQLiteStore:
 
     async def _running(self, which: str) -> list[Job]:
         statement = f"SELECT {texts.JOB} FROM jobs INDEXED BY jobs_running WHERE state = 'running'{which} ORDER BY seq"
-        return [Job(*row) for row in await self._exclusive(lambda: reading.fetch(self._writer.connection, statement))]
+        return [Job(*row) for row in await self._exclusive(lambda: self._looked(statement))]
+
+    def _looked(self, statement: str) -> list[Any]:
+        """Rows; and whoever wrote them is known to be there."""
+        rows = reading.fetch(self._writer.connection, statement)
+        self._writer.look()
+        return rows
 
     async def followers(self, ids: Sequence[str]) -> dict[str, list[tuple[Edge, Job]]]:
         """Who waits for each of some jobs, oldest first."""
@@ -268,6 +309,14 @@ class SQLiteStore:
     async def overdue(self, limit: int) -> list[Job]:
         """Jobs that should have started by now."""
         return await self._read(self._reader.overdue(self.now(), limit))
+
+    async def late(self, limit: int) -> list[Job]:
+        """Jobs that should have begun by now."""
+        return await self._read(self._reader.late(self.now(), limit))
+
+    async def by_run(self, runs: Sequence[str]) -> dict[str, dict[State, int]]:
+        """The jobs of some runs by state."""
+        return await self._read(self._reader.by_run(runs))
 
     async def attempts(self, id: str) -> list[Attempt]:
         """Past attempts, oldest first."""

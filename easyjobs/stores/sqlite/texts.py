@@ -26,6 +26,10 @@ EDGE: Final = ", ".join(Edge.__struct_fields__)
 LOG_LINE: Final = ", ".join(LogLine.__struct_fields__)
 
 LIVE: Final = "(state = 'queued' OR state = 'running' OR state = 'retry' OR state = 'waiting')"  # as in the indexes
+UNDER_WAY: Final = (  # as in jobs_running, word for word
+    "(state = 'running' OR (state = 'waiting' AND (holds IS NOT NULL OR turn = 'expand' OR turn = 'close')))"
+)
+RUN: Final = "(turn = 'expand' OR turn = 'close')"
 
 BARE: Final[tuple[Any, ...]] = msgspec.structs.astuple(Job("", "", ""))
 QUEUED_WIDTH: Final = SEQ + 1  # so many columns of a new job are not at their defaults, where it was only queued
@@ -105,10 +109,10 @@ def join_jobs(size: int) -> str:
 
 @cache
 def queue_followers(size: int) -> str:
-    """Queue waiting jobs, but for groups. Each row of parameters: how many edges were counted, ready, seq."""
+    """Queue waiting jobs, but for groups and runs. Each row of parameters: how many edges were counted, ready, seq."""
     times, ready, seq = _places(3, size)
     return (
-        f"UPDATE jobs SET state = iif(turn IS 'gather', 'waiting', 'queued'), ready = {ready},"
+        f"UPDATE jobs SET state = iif(turn IN ('gather', 'close'), 'waiting', 'queued'), ready = {ready},"
         f" deps_left = deps_left - {times}, version = version + {times}{_from_values(3, size)} WHERE jobs.seq = {seq}"
     )
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from sqlite3 import Connection
 from typing import Final, TypeVar
 
 from easyjobs.core.changes import APPLIED, Claim, Committed, Unit
 from easyjobs.core.job import Job, Lane
+from easyjobs.stores.base import Hint
+from easyjobs.stores.hints import hint_of
 from easyjobs.stores.sqlite import files, texts
 from easyjobs.stores.sqlite.careful import apply_each
 from easyjobs.stores.sqlite.claim import claim_jobs
 from easyjobs.stores.sqlite.failures import UNWRITABLE, GuardFailed, is_busy
+from easyjobs.stores.sqlite.notes import Notes
+from easyjobs.stores.sqlite.presence import Presence
 from easyjobs.stores.sqlite.reading import jobs_by_seq
 from easyjobs.stores.sqlite.segment import Effects, Segment, Sessions, forget_jobs
 from easyjobs.stores.sqlite.tally import Key, Tally
@@ -38,16 +43,24 @@ class Writer:
     """Synchronous; one call at a time, from whichever thread. `open` first, `close` last.
 
     What it knows in memory (the next `seq`, the live sessions, the tally) is read again when another process wrote.
+
+    `several`: there are, or were, other hubs on the file; it may be set from outside, and stays. What is written is
+    noted for them then.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, presence: Presence) -> None:
         self._path = path
+        self._presence = presence
+        self.several = False
         self._lock = files.FileLock(f"{path}.lock")
         self._connection: Connection | None = None
         self._sessions = Sessions()
         self._tally: Tally | None = None
         self._next_seq = 1
         self._foreign = -1
+        self._notes = Notes()
+        self._hint: Hint | None = None  # of the transaction that is being written
+        self._moves: Counter[Key] = Counter()
 
     @property
     def connection(self) -> Connection:
@@ -56,15 +69,17 @@ class Writer:
             raise sqlite3.ProgrammingError("not open")
         return self._connection
 
-    def open(self) -> None:
-        """Connect, check and migrate the file.
+    def open(self, me: str, *, beside: bool) -> None:
+        """Connect, check and migrate the file, for a hub that others know as `me`; `beside` others it is in order, or
+        not used.
 
-        :raises Busy: another process writes. StoreCorrupt, sqlite3.Error, OSError: it cannot be used.
+        :raises Busy: another process writes. StoreLocked: others use it in an older version. StoreCorrupt,
+            sqlite3.Error, OSError: it cannot be used.
         """
         if not self._lock.acquire():
             raise Busy
         try:
-            self._connection = files.open_writer(self._path)
+            self._connection = files.open_writer(self._path, beside=beside)
         except sqlite3.OperationalError as error:
             if is_busy(error):
                 raise Busy from None
@@ -72,12 +87,19 @@ class Writer:
         finally:
             self._lock.release()
         self._foreign = -1
-        self.look()
+        with self._snapshot() as connection:
+            self._notes.begin(connection, me)
+            self.look()
 
-    def close(self) -> None:
-        """Checkpoint and disconnect, if possible under the lock. May be called twice."""
+    def close(self, *, patient: bool = False) -> None:
+        """Checkpoint and disconnect, if possible under the lock. May be called twice.
+
+        :raises Busy: another process writes, and we are `patient`.
+        """
         if self._connection is not None:
             locked = self._lock.acquire()
+            if patient and not locked:
+                raise Busy
             self._connection.close()
             self._connection = None
             if locked:
@@ -86,13 +108,36 @@ class Writer:
 
     def look(self) -> None:
         """Take in what another process wrote since last time. Costs next to nothing when none did."""
-        (foreign,) = self.connection.execute("PRAGMA data_version").fetchone()
-        if foreign != self._foreign:
-            highest = "SELECT max(coalesce((SELECT max(seq) FROM jobs), 0), highest_removed) FROM marks"
-            self._next_seq = self.connection.execute(highest).fetchone()[0] + 1
-            self._sessions.forget()
+        if self._version() != self._foreign:
+            if self.connection.in_transaction:
+                self._follow()
+            else:
+                with self._snapshot():  # in which the version, and what was noted up to it, are of one moment
+                    self._follow()
+
+    def _version(self) -> int:
+        (version,) = self.connection.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
+    def _follow(self) -> None:
+        connection = self.connection
+        version = self._version()
+        highest = "SELECT max(coalesce((SELECT max(seq) FROM jobs), 0), highest_removed) FROM marks"
+        self._next_seq = connection.execute(highest).fetchone()[0] + 1
+        self._sessions.forget()
+        if not self.several:
+            self.several = self._presence.others()
+        moves = self._notes.follow(connection)
+        if moves is None:
             self._tally = None
-            self._foreign = foreign
+        else:
+            self._count(moves)
+        self._foreign = version
+
+    def news(self) -> Hint | None:
+        """What other hubs wrote since it was asked last, as far as it may concern this one."""
+        self.look()
+        return self._notes.heard()
 
     def counted(self) -> bool:
         """Whether `tally` answers at once."""
@@ -103,12 +148,24 @@ class Writer:
         """How many jobs there are; scans the table if that is not known."""
         self.look()
         if self._tally is None:
-            rows = self.connection.execute("SELECT queue, task, state, count(*) FROM jobs GROUP BY queue, task, state")
-            self._tally = Tally(rows.fetchall())
+            with self._snapshot() as connection:
+                self.look()
+                rows = connection.execute("SELECT queue, task, state, count(*) FROM jobs GROUP BY queue, task, state")
+                self._tally = Tally(rows.fetchall())
         return self._tally
 
+    @contextmanager
+    def _snapshot(self) -> Iterator[Connection]:
+        """All that is read inside is of one moment."""
+        connection = self.connection
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("ROLLBACK")
+
     def _transaction(self, work: Callable[[Connection], T]) -> T:
-        """`work` in one durable transaction under the lock.
+        """`work` in one durable transaction under the lock; it may `_say` what others are to know of it.
 
         :raises Busy: another process writes; nothing was done.
         """
@@ -125,15 +182,23 @@ class Writer:
             try:
                 self.look()
                 result = work(connection)
+                if self.several:
+                    self._notes.write(connection, self._hint, self._moves)
                 connection.execute("COMMIT")
             except BaseException:
                 self._sessions.forget()
+                self._notes.forgotten()
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            self._notes.written()
         finally:
+            self._say(None, Counter())
             self._lock.release()
         return result
+
+    def _say(self, hint: Hint | None, moves: Counter[Key]) -> None:
+        self._hint, self._moves = hint, moves
 
     def _count(self, moves: Counter[Key]) -> None:
         if self._tally is not None:
@@ -162,6 +227,8 @@ class Writer:
                 claimed = claim_jobs(connection, self._sessions, claim, now)
                 committed.claimed, committed.emptied, committed.turns = claimed[:3]
                 effects.moves.update(claimed.moves)
+            if self.several:
+                self._say(hint_of(units, committed), effects.moves)
             return effects, committed
 
         effects, committed = self._transaction(work)
@@ -200,8 +267,13 @@ class Writer:
         due = self.next_due()
         if due is None or due > now or limit <= 0:
             return []
-        rows = self._transaction(lambda connection: connection.execute(_PROMOTE, (now, limit)).fetchall())
-        return [Lane(*row) for row in rows]
+
+        def work(connection: Connection) -> list[Lane]:
+            lanes = [Lane(*row) for row in connection.execute(_PROMOTE, (now, limit)).fetchall()]
+            self._say(Hint(sorted(set(lanes))), Counter())
+            return lanes
+
+        return self._transaction(work)
 
     def next_due(self) -> float | None:
         """The earliest `run_at` among jobs that are not ready yet."""
@@ -224,6 +296,7 @@ class Writer:
                     moves[key[0], key[1], key[2]] -= 1
             if removed:
                 forget_jobs(connection, list(removed), list(removed.values()))
+            self._say(None, moves)
             return len(removed)
 
         number = self._transaction(work)
@@ -234,6 +307,11 @@ class Writer:
         """The term in which `holder` leads from now on, or gives up to; None while another one does."""
         row = self._transaction(lambda connection: connection.execute(_LEAD, (holder, now + seconds, now)).fetchone())
         return None if row is None else int(row[0])
+
+    def bury(self, name: str) -> None:
+        """A hub has died: its lead is over, and it is not to be seen any more."""
+        self._transaction(lambda connection: connection.execute("UPDATE lead SET until = 0 WHERE holder = ?", (name,)))
+        self._presence.bury(name)
 
     def forget(self, lost_before: float, now: float) -> None:
         """Remove sessions that were lost long ago, and what was to be known as fresh until now."""
