@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
 from easyjobs.core.changes import DropPause, PutPause
@@ -33,6 +34,8 @@ class Pausing:
         self._roster = roster
         self._catalog = catalog
         self._turn = asyncio.Lock()  # the last word counts, and not the last commit
+        self.learn: Callable[[], Awaitable[None]] | None = None
+        """Where there are other managers: takes in the tasks that were registered there."""
 
     async def pause(self, kind: PauseKind, name: str, by: str) -> None:
         """Give out no more jobs of a queue, of a task ("queue:name"), to a worker (its id), or to any worker, also of
@@ -109,11 +112,15 @@ class Pausing:
         return [live for live in concerned if self._dispatcher.pause_of(live.row.worker_id) is None]
 
     async def _check(self, kind: PauseKind, name: str) -> None:
+        queue, _, task = name.partition(":")
         if kind == "queue":
+            if not self._catalog.has_queue(name) and self.learn is not None:
+                await self.learn()
             if not self._catalog.has_queue(name):
                 raise NotFound(f"No queue {name[:128]!r}.")
         elif kind == "task":
-            queue, _, task = name.partition(":")
+            if self._catalog.get(queue, task) is None and self.learn is not None:
+                await self.learn()
             self._catalog.find(queue, task)
         elif kind == "workers":
             if name != ALL:

@@ -11,6 +11,7 @@ from easyjobs import EasyJobsWorker
 from easyjobs.core.schedule import Rule
 from easyjobs.core.task import DefaultArgs
 from easyjobs.errors import NotFound
+from easyjobs.hub.pausing import PauseKind
 from easyjobs.testing.loop import VirtualLoop, run
 from easyjobs.testing.network import Node
 from easyjobs.testing.simulated import SimulatedCluster
@@ -90,5 +91,22 @@ def test_the_last_word_about_a_pause_counts_also_before_all_have_heard_the_one_b
                 await resumes.resume("queue", "play", "ben")
                 await resumes.schedules.resume(schedule)
         await until(lambda: not one.dispatcher.pauses and not two.dispatcher.pauses)
+
+    story(tell)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("queue", "play"), ("task", "play:tick")])
+def test_what_was_registered_at_one_manager_a_moment_ago_can_be_paused_at_another(kind: PauseKind, name: str) -> None:
+    async def tell(cluster: SimulatedCluster) -> None:
+        two = cluster.managers[TWO].hub
+        cluster.managers[TWO].store.hear = lambda hint: None  # type: ignore[method-assign]
+        await with_a_worker_at_one(cluster)
+        while not await two.store.tasks():
+            await asyncio.sleep(0.001)
+        assert not two.catalog.has_queue("play"), "nobody has told it yet"
+        await two.pause(kind, name, "ann")
+        assert [(pause.kind, pause.name) for pause in await two.store.pauses()] == [(kind, name)]
+        with pytest.raises(NotFound):
+            await two.pause(kind, f"{name}:nobody", "ann")
 
     story(tell)
