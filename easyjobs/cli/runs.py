@@ -21,7 +21,7 @@ COLUMNS: Final = ("id", "workflow", "state", "done", "jobs", "created", "finishe
 TASKS: Final = ("task", "state", "attempt", "started", "finished", "job", "note")
 
 
-@click.group("runs")
+@click.group("runs", short_help="Look at runs of workflows, repeat them.")
 @manager_options
 @click.pass_context
 def command(ctx: click.Context, url: str, insecure: bool, secret_file: str | None) -> None:

@@ -241,8 +241,10 @@ def _spread(job: Job, event: Spread, now: float, options: Options, jitter: float
     if not event.whole:
         return Step({"state": QUEUED, **columns})
     # with nothing to wait for it stays where a claim finds it
-    turn = "close" if job.turn == "expand" else "gather"
-    return Step({"state": WAITING if left else QUEUED, "turn": turn, "holds": event.holds, **columns})
+    columns["turn"] = "close" if job.turn == "expand" else "gather"
+    if left and event.holds is not None:
+        columns["holds"] = event.holds
+    return Step({"state": WAITING if left else QUEUED, **columns})
 
 
 def _gathered(job: Job, event: Gathered, now: float, options: Options, jitter: float) -> Decision:

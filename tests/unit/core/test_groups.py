@@ -91,3 +91,16 @@ def test_a_group_completes_when_all_have_and_else_names_the_first_that_did_not()
         "message": "3 of 4 jobs did not complete (1 completed, 2 failed, 1 skipped); the first is 2",
         "traceback": "",
     }
+
+
+def test_a_map_shows_its_progress_and_a_run_is_shown_by_the_states_of_its_jobs() -> None:
+    kept = msgspec.json.encode(Progress(members=4, upto=4, made=4, mapped=True)).decode()
+    assert groups.shown_progress(group("map", 0, kept)) == '{"value":1.0,"note":"4 of 4 jobs have ended"}'
+    assert groups.shown_progress(group("close", 1, kept)) is None
+    nothing = msgspec.json.encode(Progress(mapped=True)).decode()
+    assert groups.shown_progress(group("gather", 0, nothing)) == '{"value":0.0,"note":"0 of 0 jobs have ended"}'
+
+
+def test_bad_ends_in_words() -> None:
+    counts = groups.counted(["completed", "failed", "failed"])
+    assert groups.told(counts) == "2 of 3 jobs did not complete (1 completed, 2 failed)"

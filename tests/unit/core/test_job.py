@@ -27,3 +27,8 @@ def test_a_job_is_final_in_final_states(state: State) -> None:
 )
 def test_rows_survive_a_journey_as_json(row: msgspec.Struct) -> None:
     assert msgspec.json.decode(msgspec.json.encode(row), type=type(row)) == row
+
+
+def test_a_run_is_known_by_its_turn() -> None:
+    rows = [Job("1", "q", "t", turn=turn) for turn in ("expand", "close", "gather", None)]
+    assert [row.is_run for row in rows] == [True, True, False, False]

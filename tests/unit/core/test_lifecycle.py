@@ -7,6 +7,7 @@ import pytest
 
 from easyjobs.core import lifecycle
 from easyjobs.core.events import (
+    Bound,
     CancelForced,
     CancelRequested,
     Checked,
@@ -71,8 +72,15 @@ EVENTS: dict[str, Event] = {
     "fresh": Checked(),
     "spread": Spread(3, '{"members":3}'),
     "gathered": Gathered('{"jobs":3}'),
+    "bound": Bound("[1]", "{}", "check"),
 }
-TURNS: dict[str, Turn] = {"not fresh": "check", "fresh": "check", "spread": "spread", "gathered": "gather"}
+TURNS: dict[str, Turn] = {
+    "not fresh": "check",
+    "fresh": "check",
+    "spread": "spread",
+    "gathered": "gather",
+    "bound": "bind",
+}
 TABLE = """
                  waiting       queued        running       retry         completed  failed     cancelled  skipped
 completed        stale         stale         -> completed  duplicate     duplicate  duplicate  duplicate  stale
@@ -91,7 +99,8 @@ task known       -> waiting    settled       settled       settled       settled
 not fresh        settled       -> waiting    settled       settled       settled    settled    settled    settled
 fresh            settled       -> queued     settled       settled       settled    settled    settled    settled
 spread           settled       -> waiting    settled       settled       settled    settled    settled    settled
-gathered         -> completed  settled       settled       settled       settled    settled    settled    settled
+gathered         -> completed  -> completed  settled       settled       settled    settled    settled    settled
+bound            settled       -> queued     settled       settled       settled    settled    settled    settled
 """
 
 
@@ -136,6 +145,7 @@ def test_every_move_of_the_transition_table_that_events_make_is_made() -> None:
         (None, "waiting"),
         (None, "queued"),
         (None, "running"),
+        (None, "completed"),
         (None, "failed"),
         ("waiting", "queued"),
         ("queued", "running"),
@@ -365,6 +375,7 @@ def test_a_job_that_waited_for_its_task_is_called_as_that_says() -> None:
             "max_attempts": 5,
             "timeout": 9.0,
             "deadline": 99.0,
+            "turn": None,
             "state": "queued",
             "deps_left": 0,
         }
@@ -411,7 +422,14 @@ def test_a_large_group_stays_queued_until_its_last_members_are_made() -> None:
     part = advance(job("queued", turn="spread", deps_left=4), Spread(3, "{}", whole=False), NOW)
     assert part == Step({"state": "queued", "deps_left": 7, "progress": "{}", "deadline": None})
     last = advance(job("queued", turn="spread", deps_left=4), Spread(3, "{}"), NOW)
-    assert last == Step({"state": "waiting", "turn": "gather", "deps_left": 7, "progress": "{}", "deadline": None})
+    assert last == Step({"state": "waiting", "deps_left": 7, "progress": "{}", "deadline": None, "turn": "gather"})
+
+
+def test_a_map_over_nothing_stays_where_its_end_is_found() -> None:
+    step = advance(job("queued", turn="map"), Spread(0, "{}"), NOW)
+    assert step == Step({"state": "queued", "deps_left": 0, "progress": "{}", "deadline": None, "turn": "gather"})
+    end = advance(job("queued", turn="gather"), Gathered("[]"), NOW)
+    assert end == Step({"state": "completed", "finished_at": NOW, "result": "[]"})
 
 
 def test_a_group_ends_when_all_its_members_have() -> None:
@@ -420,3 +438,48 @@ def test_a_group_ends_when_all_its_members_have() -> None:
     assert step == Step({"state": "completed", "finished_at": NOW, "result": "{}"})
     bad = advance(job("waiting", turn="gather"), Gathered(error=ERROR), NOW)
     assert bad == Step({"state": "failed", "finished_at": NOW, "error": ERROR})
+
+
+# -- runs
+
+
+def test_a_run_begins_with_its_first_nodes_and_is_counted_when_it_is_whole() -> None:
+    part = advance(job("queued", turn="expand"), Spread(2, "{}", whole=False, holds="c"), NOW)
+    assert part == Step({"state": "queued", "deps_left": 2, "progress": "{}", "deadline": None, "started_at": NOW})
+    whole = advance(job("queued", turn="expand", started_at=900.0, deps_left=2), Spread(1, "{}", holds="c"), NOW)
+    columns = {"state": "waiting", "deps_left": 3, "progress": "{}", "deadline": None, "turn": "close", "holds": "c"}
+    assert whole == Step(columns)
+
+
+def test_a_run_waits_also_for_what_goes_on_when_its_last_nodes_have_ended() -> None:
+    step = advance(job("waiting", turn="close"), Gathered(waits=2), NOW)
+    assert step == Step({"state": "waiting", "deps_left": 2})
+
+
+def test_a_run_gives_back_what_it_was_counted_by() -> None:
+    step = advance(job("waiting", turn="close", holds="c"), Gathered("{}"), NOW)
+    assert step == Step({"state": "completed", "finished_at": NOW, "result": "{}"}, release=True)
+
+
+def test_a_run_that_goes_on_is_cancelled_when_its_nodes_have_ended() -> None:
+    stopping = advance(job("waiting", turn="close", deps_left=1), CancelRequested("me"), NOW)
+    assert stopping == Step({"state": "waiting", "turn": "close", "cancel": "me"})
+    again = advance(job("waiting", turn="close", deps_left=1, cancel="you"), CancelRequested("me"), NOW)
+    assert again == Ignored("settled")
+    end = advance(job("waiting", turn="close", cancel="me"), Gathered("{}"), NOW)
+    assert end == Step({"state": "cancelled", "finished_at": NOW})
+
+
+def test_a_run_of_which_some_nodes_are_made_makes_no_more_of_them_when_it_is_cancelled() -> None:
+    step = advance(job("queued", turn="expand", progress="{}"), CancelRequested("me"), NOW)
+    assert step == Step({"state": "queued", "turn": "close", "cancel": "me"})
+    before = advance(job("queued", turn="expand"), CancelRequested("me"), NOW)
+    assert before == Step({"state": "cancelled", "finished_at": NOW, "cancel": "me"})
+
+
+def test_a_node_that_is_bound_has_its_arguments_and_what_comes_next() -> None:
+    step = advance(job("queued", turn="bind"), Bound("[1]", '{"a":2}', "check"), NOW)
+    assert step == Step({"state": "queued", "args": "[1]", "kwargs": '{"a":2}', "turn": "check"})
+    bad = advance(job("queued", turn="bind"), Bound(fault=ERROR), NOW)
+    assert bad == Step({"state": "failed", "finished_at": NOW, "error": ERROR})
+    assert advance(job("queued", turn="map"), Bound(), NOW) == Ignored("settled")

@@ -6,6 +6,7 @@ import pytest
 from easyjobs.core.job import Lane
 from easyjobs.core.signature import Parameter, Signature
 from easyjobs.core.task import Options, TaskSpec, is_name
+from easyjobs.core.workflow import Graph, Node
 
 SIGNATURE = Signature((Parameter("x", {"type": "integer"}),))
 
@@ -49,3 +50,8 @@ def test_a_spec_survives_a_journey_as_json_and_ignores_what_newer_workers_add() 
     assert msgspec.json.decode(msgspec.json.encode(spec), type=TaskSpec) == spec
     newer = b'{"queue":"q","name":"t","signature":{},"options":{"retries":1,"shiny":true},"colour":"red"}'
     assert msgspec.json.decode(newer, type=TaskSpec).options == Options(retries=1)
+
+
+def test_a_workflow_with_another_graph_is_another_lane() -> None:
+    graphs = [Graph((Node("a", "t"),)), Graph((Node("b", "t"),)), None]
+    assert len({TaskSpec("q", "t", SIGNATURE, graph=graph).lane for graph in graphs}) == 3
