@@ -25,20 +25,24 @@ class Alerts:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._open: dict[tuple[str, str], Alert] = {}
+        self.told: Callable[[Alert, bool], None] = lambda alert, over: None
+        """Called with each alert when it is raised, and with True when it is over; returns at once, raises nothing."""
 
     def open(self, kind: str, subject: str, text: str) -> None:
         """Something is wrong; logged the first time. May be said again: `since` stays, the newest text is shown."""
         before = self._open.get((kind, subject))
+        since = self._now() if before is None else before.since
+        alert = self._open[kind, subject] = Alert(kind, subject, text, since)
         if before is None:
             log.warning("alert %s %s: %s", kind, subject, text)
-        since = self._now() if before is None else before.since
-        self._open[kind, subject] = Alert(kind, subject, text, since)
+            self.told(alert, False)
 
     def close(self, kind: str, subject: str) -> None:
         """It is over; logged. May be called when nothing was."""
         alert = self._open.pop((kind, subject), None)
         if alert is not None:
             log.info("alert %s %s is over, after %.0f s", kind, subject, self._now() - alert.since)
+            self.told(alert, True)
 
     def subjects(self, kind: str) -> list[str]:
         """What has an open alert of that kind."""

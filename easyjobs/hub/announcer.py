@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from easyjobs.core.job import Job
+from easyjobs.core.job import Attempt, Job
 from easyjobs.stores.base import Count
 
 Waiter: TypeAlias = Callable[[Job], None]
@@ -32,6 +32,8 @@ class Announcer:
         self.counters = counters
         self.watchers: list[Waiter] = []
         """Called with each job that ended by what this manager decided; they return at once and raise nothing."""
+        self.again: Callable[[Job, Attempt], None] = lambda job, past: None
+        """Called with each job that is to run again, and its attempt that failed or crashed."""
         self.deep: Callable[[], None] = lambda: None  # a queue has become so deep that somebody must be warned
 
     def load(self, counts: Iterable[Count]) -> None:

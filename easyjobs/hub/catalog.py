@@ -136,6 +136,11 @@ class Catalog:
         entry = self._by_lane.get(lane)
         return Options() if entry is None else entry.options
 
+    @property
+    def timed(self) -> bool:
+        """Whether jobs of any task are to begin within a time."""
+        return any(entry.options.sla is not None for entry in self._by_lane.values())
+
     def has_queue(self, queue: str) -> bool:
         """Whether any task of that queue was ever registered."""
         return queue in self._queues

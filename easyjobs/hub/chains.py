@@ -236,6 +236,8 @@ class Chains:
         job.timeout = options.timeout
         if options.start_deadline is not None:
             job.deadline = now + options.start_deadline
+        if options.sla is not None:
+            job.late_at = now + options.sla
         if entry.turns:
             with suppress(Refused):  # what does not bind will be said by its worker
                 job.turn = turn_of(entry, call.args, call.kwargs, self._depth)

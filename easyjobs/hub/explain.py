@@ -92,6 +92,10 @@ class Explainer:
             reasons.append(Reason("starting", "Nothing holds it: it is given to a worker in this very moment."))
         if job.crashes:
             reasons.append(self._crashed(job))
+        sla = self._catalog.options(job.lane).sla
+        if sla is not None and now > job.run_at + sla and not job.failures:
+            ago = span(now - job.run_at - sla)
+            reasons.append(Reason("late", f"It is late: its task's sla was over {ago} ago.", job.run_at + sla))
         if job.deadline is not None:
             text = f"It is skipped unless it has begun in {span(job.deadline - now)}: its start deadline."
             reasons.append(Reason("start_deadline", text))

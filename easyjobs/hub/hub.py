@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from easyjobs.background import Nursery
 from easyjobs.clock import Clock, SystemClock
@@ -27,6 +28,7 @@ from easyjobs.hub.following import Following
 from easyjobs.hub.judge import Judge
 from easyjobs.hub.kin import Kin, Kinship, Tree
 from easyjobs.hub.lead import Duty, Lead
+from easyjobs.hub.outlook import Outlook
 from easyjobs.hub.pausing import PauseKind, Pausing
 from easyjobs.hub.queries import Queries
 from easyjobs.hub.reception import Reception
@@ -35,16 +37,13 @@ from easyjobs.hub.requests import Requests
 from easyjobs.hub.roster import Roster
 from easyjobs.hub.runs import Runs
 from easyjobs.hub.scheduling import Scheduling
-from easyjobs.hub.services.breaker import Breaker
 from easyjobs.hub.services.periodic import Periodic
 from easyjobs.hub.services.planner import Planner
 from easyjobs.hub.services.promoter import Deadlines, Promoter
 from easyjobs.hub.services.pruner import Pruner
-from easyjobs.hub.services.refitter import Refitter
 from easyjobs.hub.services.rescuer import Overdue, Rescuer
 from easyjobs.hub.services.sweeper import Sweeper
 from easyjobs.hub.services.turns import Turns
-from easyjobs.hub.services.watch import Watch
 from easyjobs.hub.settings import HubSettings
 from easyjobs.hub.sharing import Sharing
 from easyjobs.hub.submission import Admission
@@ -58,6 +57,7 @@ from easyjobs.stores.base import Store
 log = logging.getLogger("easyjobs.hub")
 
 SHUT = 1012
+FAREWELL = 2.0  # seconds for what monitors were not told yet
 
 
 class Hub:
@@ -70,6 +70,7 @@ class Hub:
         clock: Clock | None = None,
         ids: Ids | None = None,
         settings: HubSettings | None = None,
+        monitors: Sequence[Any] = (),
     ) -> None:
         self.store = store
         self.settings = settings or HubSettings()
@@ -142,7 +143,21 @@ class Hub:
         reception.registered = self.scheduling.registered
         requests = Requests(store, self.admission, self.committer, self.announcer, self._nursery)
         telling = Telling(self.roster, self.committer, self.announcer, self.settings, self.counters)
-        breaker = Breaker(self.roster, self.alerts, self.committer.poke)
+        self.outlook = Outlook(
+            store,
+            self.roster,
+            self.catalog,
+            self.dispatcher,
+            self.committer,
+            self.announcer,
+            self.alerts,
+            self.lead,
+            self.admission.depth,
+            self._trouble,
+            self.counters,
+            self.settings,
+            monitors,
+        )
         self.desk = Desk(
             store,
             self.roster,
@@ -150,7 +165,7 @@ class Hub:
             reception,
             requests,
             telling,
-            breaker,
+            self.outlook.breaker,
             self.pausing,
             self._nursery,
             self.settings,
@@ -160,26 +175,7 @@ class Hub:
         self._rescue = Periodic(self.rescuer, store.now)
         self._promote = Periodic(Promoter(store, self.dispatcher, self.committer), store.now)
         self._expire = Periodic(self._overdue, store.now)
-        self._refit = Periodic(
-            Refitter(store, self.roster, self.catalog, self.dispatcher, self.committer, self.settings, self.alerts),
-            store.now,
-        )
         self._plan = Periodic(Planner(store, self.catalog, self.committer), store.now)
-        self._break = Periodic(breaker, store.now)
-        breaker.wake = self._break.wake
-        self._watch = Periodic(
-            Watch(
-                store,
-                self.roster,
-                self.catalog,
-                self.dispatcher,
-                self.admission.depth,
-                self._trouble,
-                self.alerts,
-                self.settings,
-            ),
-            store.now,
-        )
         self.sharing = Sharing(
             store,
             self._instance,
@@ -219,7 +215,7 @@ class Hub:
         self.delivery.expect_end = lambda job, now: self._expire.wake(self._overdue.expect_end(job, now))
         self.delivery.expect_stop = lambda job, now: self._expire.wake(self._overdue.expect_stop(job, now))
         self.desk.rescue = self._rescue.wake
-        self.announcer.deep = self._watch.wake
+        self.announcer.deep = self.outlook.look
         self.roster.changed = self._changed
 
     # -- start and stop
@@ -240,15 +236,14 @@ class Hub:
             self._rescue,
             self._promote,
             self._expire,
-            self._refit,
             self._plan,
             self._sweep,
             self._turn,
-            self._break,
-            self._watch,
         ]
-        for service in (*woken, *self._others, *self.scheduling.services, *self.sharing.services):
+        parts = (self.outlook, self.scheduling, self.sharing)
+        for service in (*woken, *self._others, *(service for part in parts for service in part.services)):
             self._nursery.spawn(service.run(), "service")
+        self.outlook.monitors.start()
         self._state = "running"
         self.committer.poke()
 
@@ -277,7 +272,9 @@ class Hub:
         for connection in list(self.desk.connections):
             connection.send(Drain())
         drained = self._nursery.spawn(self.committer.drained(), "drain")
+        until = asyncio.get_running_loop().time() + max(0.0, grace - 2.0)
         await asyncio.wait({drained}, timeout=max(0.0, grace - 2.0))
+        await self.outlook.monitors.close(min(FAREWELL, until - asyncio.get_running_loop().time()))
         for connection in list(self.desk.connections):
             connection.close(SHUT, "the manager stops")
         await asyncio.sleep(0)
@@ -322,15 +319,15 @@ class Hub:
         """The store failed: nobody may be held dead for that."""
         self.rescuer.pardon(self.store.now())
         self.sharing.doubt()
-        self._watch.wake()
+        self.outlook.look()
 
     def _trouble(self) -> str | None:
         return self.committer.trouble
 
     def _changed(self) -> None:
         """Which tasks are offered may be other than before."""
-        for service in (self._refit, self._plan, self._break, self._watch):
-            service.wake()
+        self._plan.wake()
+        self.outlook.changed()
 
     def _abandoned(self, job: Job) -> None:
         self._sweeper.abandon(job)

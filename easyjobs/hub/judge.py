@@ -280,6 +280,8 @@ class Judge:
                 if word.done is None:  # nobody waits for an answer: it was not the worker's own word
                     self._outlets.withdraw(row)
             _moved(row, decision)
+            if decision.past is not None and decision.past.error is not None:
+                self._announcer.again(row, decision.past)
             if row.state in FINAL:
                 self._announcer.ended(row)
                 if waited and row.state == CANCELLED:

@@ -32,6 +32,7 @@ Code = Literal[
     "starting",
     "crashed",
     "start_deadline",
+    "late",
     "running",
     "not_acknowledged",
     "cancelling",

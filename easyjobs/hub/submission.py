@@ -81,6 +81,8 @@ class Admission:
         wait = s.start_deadline if s.start_deadline is not None else options.start_deadline
         if wait is not None:
             job.deadline = job.run_at + wait
+        if options.sla is not None:
+            job.late_at = job.run_at + options.sla
         return job
 
     def _apply_choices(self, job: Job, s: Submission, now: float) -> None:

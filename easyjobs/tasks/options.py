@@ -32,6 +32,7 @@ class ScheduledOptions(RuleOptions, total=False):
     `retries`: runs after the first; without it `retry_policy` decides: `retry_once` (default), `retry_always` (also
     `always`), `never`. `retry_delay`: seconds before each, times `backoff` from one to the next. `no_retry_on`:
     exception classes, or their names, that fail at once. `timeout`: of one attempt. `start_deadline`: from submission.
+    `sla`: a job that has not begun so long after it was due is an alert, once.
     `priority`: higher first. `concurrency`: jobs at once over all workers. `process_units`: what a job takes of its
     machine while it runs (1). `unique`: True, or the names of parameters;
     one job at a time with those arguments. `run_before`: tasks that run first, side by side; `run_after`: tasks that
@@ -50,6 +51,7 @@ class ScheduledOptions(RuleOptions, total=False):
     no_retry_on: Any
     timeout: Duration | None
     start_deadline: Duration | None
+    sla: Duration | None
     priority: int
     concurrency: int | None
     process_units: int
@@ -297,6 +299,7 @@ _TASK: Mapping[str, Callable[[Any], Any]] = {
     "no_retry_on": _exceptions,
     "timeout": _positive,
     "start_deadline": _positive,
+    "sla": _positive,
     "priority": _priority,
     "concurrency": _whole(1, "1 or more"),
     "process_units": _whole(1, "1 or more"),

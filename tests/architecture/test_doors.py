@@ -18,7 +18,7 @@ DOORS = {
     "croniter": ("core/cron.py",),
     "fastapi": ("manager/",),
     "fastapi_swagger": ("api/pages.py",),
-    "httpx": ("cli/http.py",),
+    "httpx": ("cli/http.py", "monitors/http.py"),
     "hypothesis": ("testing/conformance/",),
     "jsonschema_rs": ("hub/arguments.py",),
     "msgspec": ("",),

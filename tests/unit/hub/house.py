@@ -249,6 +249,7 @@ class House:
         self.store = ShakyStore(self.clock)
         self.ids = Ids(loop.seed)
         self.settings = HubSettings()
+        self.monitors: list[Any] = []
         self._hub: Hub | None = None
         self._spawned: list[asyncio.Task[Any]] = []
 
@@ -265,7 +266,7 @@ class House:
     async def open(self, *tasks: TaskSpec, **settings: Any) -> Hub:
         """Start a hub; `tasks` are known to it from an earlier worker."""
         self.settings = HubSettings(**settings)
-        self._hub = Hub(self.store, clock=self.clock, ids=self.ids, settings=self.settings)
+        self._hub = Hub(self.store, clock=self.clock, ids=self.ids, settings=self.settings, monitors=self.monitors)
         await self._hub.start()
         if tasks:
             earlier = await self.worker(*tasks, worker_id="earlier")
