@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from easyjobs.tasks.decorator import task
     from easyjobs.tasks.dependencies import Dependency, same
     from easyjobs.tasks.handle import Call, JobHandle
+    from easyjobs.tasks.shapes import chain, group, map, task_named
+    from easyjobs.tasks.workflows import workflow
     from easyjobs.workers.worker import EasyJobsWorker
 
 __version__ = "0.1.0"
@@ -28,6 +30,11 @@ _HOMES = {
     "SyncEasyJobsClient": "easyjobs.client",
     "JobMaster": "easyjobs.faces.jobmaster",
     "task": "easyjobs.tasks.decorator",
+    "workflow": "easyjobs.tasks.workflows",
+    "chain": "easyjobs.tasks.shapes",
+    "group": "easyjobs.tasks.shapes",
+    "map": "easyjobs.tasks.shapes",
+    "task_named": "easyjobs.tasks.shapes",
     "Dependency": "easyjobs.tasks.dependencies",
     "same": "easyjobs.tasks.dependencies",
     "current_job": "easyjobs.tasks.context",
@@ -50,6 +57,11 @@ __all__ = [
     "SyncEasyJobsClient",
     "JobMaster",
     "task",
+    "workflow",
+    "chain",
+    "group",
+    "map",
+    "task_named",
     "Dependency",
     "same",
     "current_job",

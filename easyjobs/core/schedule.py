@@ -16,6 +16,7 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     `misfire`: of ticks that were missed while no manager was up, run the `last` (if it is under a day old), `none`, or
     `all` (up to 100). `overlap`: what to do when a job of the schedule has not ended at the next tick: `allow` both,
     `skip` the tick, `queue_one` (at most one waits behind the one that runs), or `cancel_previous`.
+    `active`: of a rule from code: with False, its schedule begins paused.
     """
 
     cron: str
@@ -26,6 +27,7 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     jitter: float = 0.0  # each job is put off by a random part of so many seconds
     misfire: Misfire = "last"
     overlap: Overlap = "allow"
+    active: bool = True
 
 
 class Schedule(msgspec.Struct):

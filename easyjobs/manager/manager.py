@@ -37,7 +37,8 @@ from easyjobs.stores import open_store
 from easyjobs.stores.base import Store
 from easyjobs.tasks.decorator import BoundTask, Declare
 from easyjobs.tasks.handle import Call, JobHandle
-from easyjobs.tasks.options import ScheduledOptions, TaskOptions
+from easyjobs.tasks.options import ScheduledOptions, TaskOptions, WorkflowOptions
+from easyjobs.tasks.workflows import BoundWorkflow, DeclaresWorkflows
 from easyjobs.wire.address import address
 from easyjobs.wire.link import Link
 from easyjobs.workers.calls_of_child import inside
@@ -57,7 +58,7 @@ SHORT_SECRET = 16
 _managers: WeakKeyDictionary[FastAPI, EasyJobsManager] = WeakKeyDictionary()
 
 
-class EasyJobsManager:
+class EasyJobsManager(DeclaresWorkflows):
     """Holds queues, jobs and workers' sessions, and serves the API. Make it, declare tasks with `@manager.task(...)`,
     and give `manager.lifespan` to a FastAPI application, or use `create` inside its `on_event('startup')`.
 
@@ -287,9 +288,19 @@ class EasyJobsManager:
         worker = self._embedded()
         declare = worker.task(namespace=namespace, name=name, **options)
         bound: Any = declare if function is None else declare(function)
+        self._declared()
+        return bound
+
+    def _declare_workflow(
+        self, source: Any, name: str | None, queues: list[str] | None, options: WorkflowOptions
+    ) -> BoundWorkflow[Any, Any]:
+        bound = self._embedded()._declare_workflow(source, name, queues, options)
+        self._declared()
+        return bound
+
+    def _declared(self) -> None:
         if self._hub is not None:
             self._nursery.spawn(self._start_worker(), "embedded worker")
-        return bound
 
     def scheduler(self, schedule: str, *, name: str | None = None, **options: Unpack[ScheduledOptions]) -> Declare:
         """Run a function here whenever the cron expression `schedule` says: `@manager.scheduler(schedule="0 7 * * *")`.

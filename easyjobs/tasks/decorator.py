@@ -13,13 +13,15 @@ import msgspec
 
 from easyjobs.core.signature import ANYTHING, Signature
 from easyjobs.core.task import DefaultArgs, Options, TaskSpec, is_name
-from easyjobs.errors import ConfigurationError, RegistrationError
+from easyjobs.errors import RegistrationError
+from easyjobs.tasks import drawing
+from easyjobs.tasks.calling import Bound
 from easyjobs.tasks.children import child_kind
 from easyjobs.tasks.conversion import Converter, converter_of, misfits
 from easyjobs.tasks.dependencies import type_key_of
-from easyjobs.tasks.handle import Call, Caller, JobHandle
-from easyjobs.tasks.introspection import signature_of
-from easyjobs.tasks.options import CallOptions, TaskOptions, call_options, task_options
+from easyjobs.tasks.handle import Caller
+from easyjobs.tasks.introspection import names_of, signature_of
+from easyjobs.tasks.options import TaskOptions, task_options
 from easyjobs.tasks.schedules import recurrence
 
 P = ParamSpec("P")
@@ -55,15 +57,22 @@ class Task(Generic[P, R]):
         return self.queue or type_key_of(self.function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function here, now."""
+        """Run the function here, now. In the function of a workflow: have it be a task of that."""
+        graph = drawing.current()
+        if graph is not None:
+            return cast("R", graph.add(self, args, kwargs))
         result: R = self.function(*args, **kwargs)
         return result
+
+    def names(self) -> Signature:
+        """Its parameters, their annotations unread."""
+        return names_of(self.function)
 
     def __repr__(self) -> str:
         return f"<Task {self.name}>"
 
 
-class BoundTask(Generic[P, R]):
+class BoundTask(Bound[P, R]):
     """A task of a queue. Calling it makes a job and awaits its result; made by `bind`.
 
     `function` is the function itself, `name` and `queue` say where its jobs go; `child` how it runs in a child process,
@@ -74,11 +83,9 @@ class BoundTask(Generic[P, R]):
         where = place_of(function, name)
         if not is_name(queue):
             raise RegistrationError(f"{where}: {_name_rule('queue', queue)}")
+        super().__init__(caller, queue, name)
         self.function = function
-        self.queue = queue
-        self.name = name
         self.is_coroutine = _is_coroutine_function(function)
-        self._caller = caller
         self._options = task_options(options, where)
         self.child = child_kind(function, options, where)
         self._rule, self.default_args = recurrence(function, options, where)
@@ -125,6 +132,11 @@ class BoundTask(Generic[P, R]):
         # a script's function stands elsewhere: the one declared for it says its parameters, or nothing
         return ANYTHING if self.child == "script" and not signature.parameters else signature
 
+    def names(self) -> Signature:
+        """Its parameters, their annotations unread."""
+        signature = names_of(self.function)
+        return ANYTHING if self.child == "script" and not signature.parameters else signature
+
     @cached_property
     def converter(self) -> Converter:
         """Turns a job's JSON arguments into what the function's annotations say."""
@@ -141,60 +153,9 @@ class BoundTask(Generic[P, R]):
             and msgspec.json.decode(kwargs) == msgspec.json.decode(default.kwargs)
         )
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Make a job and await its result, for functions that are no coroutines too.
-
-        :raises ArgumentsRefused: the arguments do not fit (nothing was sent). Refused, ConnectionLost: no job was made.
-            JobFailed, JobCancelled: it ended otherwise.
-        """
-        return await Prepared(self, {})(*args, **kwargs)
-
-    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
-        """Make a job; returns once it is durable. Raises as a call does, but for the job's own end."""
-        return await Prepared(self, {}).enqueue(*args, **kwargs)
-
-    def options(self, **options: Unpack[CallOptions]) -> Prepared[P, R]:
-        """The same task with options for one call: `await task.options(delay=60).enqueue(1)`.
-
-        :raises Unprocessable: an option that does not exist, or a value outside its range.
-        """
-        return Prepared(self, call_options(options))
-
     def local(self, *args: P.args, **kwargs: P.kwargs) -> Any:
         """Run the function here, without a job: its result, or its coroutine to await."""
         return self.function(*args, **kwargs)
-
-    def __repr__(self) -> str:
-        return f"<BoundTask {self.queue}:{self.name}>"
-
-
-class Prepared(Generic[P, R]):
-    """A task with the options of a call. May be called any number of times."""
-
-    __slots__ = ("_options", "_task")
-
-    def __init__(self, task: BoundTask[P, R], options: dict[str, Any]) -> None:
-        self._task = task
-        self._options = options
-
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Make a job and await its result; see `BoundTask`."""
-        handle = await self._make(args, kwargs, wait=True)
-        return await handle
-
-    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
-        """Make a job; returns once it is durable; see `BoundTask`."""
-        return await self._make(args, kwargs, wait=False)
-
-    async def _make(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, wait: bool) -> JobHandle[R]:
-        task = self._task
-        caller = task._caller
-        if caller is None:
-            raise ConfigurationError(f"{task!r} is bound to no worker or manager; run it here with .local()")
-        task.spec.signature.bind(args, kwargs)
-        call = Call(task.queue, task.name, args, kwargs, wait=wait, **self._options)
-        (handle,) = await caller.submit([call])
-        return handle
 
 
 def bind(

@@ -76,6 +76,27 @@ class TaskOptions(ScheduledOptions, total=False):
     schedule: str | None
 
 
+class WorkflowOptions(RuleOptions, total=False):
+    """What `@workflow(...)`, `@worker.workflow(...)` and `@manager.workflow(...)` take besides the name and the queue.
+
+    `schedule` and what belongs to it: as for tasks. `title`: for people. `concurrency`: runs that may go on at once;
+    the others wait. `sla`: a run that has not begun so long after it was due is an alert, once. `priority`: of the
+    runs, and of their jobs where nothing else is said. `start_deadline`, `unique`, `run_before`, `run_after`,
+    `on_failure`: of the run as a whole, as for tasks.
+    """
+
+    schedule: str | None
+    title: str
+    concurrency: int | None
+    sla: Duration | None
+    priority: int
+    start_deadline: Duration | None
+    unique: bool | str | list[str] | tuple[str, ...]
+    run_before: str | Sequence[str] | None
+    run_after: str | Sequence[str] | None
+    on_failure: str | None
+
+
 class CallOptions(TypedDict, total=False):
     """What `.options(...)` takes: how one call differs from its task.
 
@@ -118,6 +139,21 @@ def task_options(given: Mapping[str, Any], where: str) -> Options:
         except _Wrong as wrong:
             raise RegistrationError(f"{where}: {name} must be {wrong}, not {value!r}") from None
     return Options(**found)
+
+
+def workflow_options(given: Mapping[str, Any], where: str) -> tuple[Options, str]:
+    """The options of a workflow as the manager keeps them, and its title.
+
+    :raises RegistrationError: as `task_options`.
+    """
+    known = WorkflowOptions.__annotations__
+    for name in given:
+        if name not in known:
+            raise RegistrationError(f"{where}: {_unknown(name, known)}")
+    title = given.get("title", "")
+    if not isinstance(title, str):
+        raise RegistrationError(f"{where}: title must be text, not {title!r}")
+    return task_options({name: value for name, value in given.items() if name != "title"}, where), title
 
 
 def call_options(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any, Final, NamedTuple, TypedDict
 
 from easyjobs.core.schedule import Misfire, Overlap, Rule
+from easyjobs.core.signature import Signature
 from easyjobs.core.task import DefaultArgs
 from easyjobs.errors import ArgumentsRefused, RegistrationError
 from easyjobs.tasks.encoding import encode_arguments
@@ -22,7 +23,8 @@ class RuleOptions(TypedDict, total=False):
     zone it is meant in `timezone`, and a date alone is its midnight. `jitter`: each job is put off by a random part of
     so many seconds. `misfire`: of the ticks that were missed while no manager was up run the `last` one (default, if
     it is under a day old), `none`, or `all` (the latest 100). `overlap`: when the job before has not ended at a tick,
-    `allow` both (default), `skip` the tick, `queue_one`, or `cancel_previous`.
+    `allow` both (default), `skip` the tick, `queue_one`, or `cancel_previous`. `active`: with False it is registered
+    paused, until somebody resumes it.
     """
 
     default_args: Mapping[str, Any] | None
@@ -33,6 +35,7 @@ class RuleOptions(TypedDict, total=False):
     jitter: float | timedelta
     misfire: Misfire
     overlap: Overlap
+    active: bool
 
 
 NAMES: Final = frozenset(("schedule", *RuleOptions.__annotations__))
@@ -45,9 +48,10 @@ class Recurrence(NamedTuple):
     default_args: DefaultArgs | None = None
 
 
-def recurrence(function: Callable[..., Any], options: Mapping[str, Any], where: str) -> Recurrence:
+def recurrence(function: Callable[..., Any] | Signature, options: Mapping[str, Any], where: str) -> Recurrence:
     """What the options of a task say of its schedule. No annotation of the function is read.
 
+    :param function: or its parameters.
     :param where: names the task and its place in the error.
     :raises RegistrationError: a rule that will not do (`core.cron.check`), `default_args` that are no JSON or do not
         bind, required parameters on a schedule that they do not give, or options of a schedule without one.
@@ -69,11 +73,19 @@ def recurrence(function: Callable[..., Any], options: Mapping[str, Any], where: 
     return Recurrence(rule)
 
 
+_KINDS: Final[tuple[tuple[str, type, str], ...]] = (
+    ("schedule", str, "text"),
+    ("timezone", str, "text"),
+    ("seconds", bool, "True or False"),
+    ("active", bool, "True or False"),
+)
+
+
 def _rule(options: Mapping[str, Any]) -> Rule:
     # here, because croniter takes time and memory that a worker without schedules need not spend
     from easyjobs.core import cron
 
-    for name, kind, what in (("schedule", str, "text"), ("timezone", str, "text"), ("seconds", bool, "True or False")):
+    for name, kind, what in _KINDS:
         if not isinstance(options.get(name, kind()), kind):
             raise RegistrationError(f"{name} must be {what}, not {options[name]!r}")
     zone = cron.zone_of(options.get("timezone", "UTC"))
@@ -86,6 +98,7 @@ def _rule(options: Mapping[str, Any]) -> Rule:
         jitter=_seconds(options.get("jitter", 0.0)),
         misfire=options.get("misfire", "last"),
         overlap=options.get("overlap", "allow"),
+        active=options.get("active", True),
     )
     cron.check(rule)
     return rule
@@ -129,9 +142,9 @@ def _default_args(given: Any) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _bound(
-    function: Callable[..., Any], options: Mapping[str, Any], args: list[Any], kwargs: dict[str, Any]
+    function: Callable[..., Any] | Signature, options: Mapping[str, Any], args: list[Any], kwargs: dict[str, Any]
 ) -> DefaultArgs:
-    signature = names_of(function)
+    signature = function if isinstance(function, Signature) else names_of(function)
     try:
         by_place, by_name = encode_arguments(args, kwargs)
         # a script may take what the function that stands for it does not say

@@ -19,8 +19,9 @@ from easyjobs.settings import WorkerSettings, worker_settings
 from easyjobs.tasks.decorator import BoundTask, Declare, bind
 from easyjobs.tasks.dependencies import doubts
 from easyjobs.tasks.handle import Call, JobHandle
-from easyjobs.tasks.options import TaskOptions
-from easyjobs.tasks.registry import Registry
+from easyjobs.tasks.options import TaskOptions, WorkflowOptions
+from easyjobs.tasks.registry import Declared, Registry
+from easyjobs.tasks.workflows import BoundWorkflow, DeclaresWorkflows, bind_workflow
 from easyjobs.wire.address import manager_address
 from easyjobs.wire.dial import Redial
 from easyjobs.wire.dial_sync import dial_sync
@@ -36,7 +37,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class EasyJobsWorker:
+class EasyJobsWorker(DeclaresWorkflows):
     """Runs the jobs of its tasks. Make it, declare tasks with `@worker.task(...)`, then `start` it (or `run` it, or
     `async with` it). Tasks may be declared later too, and the manager may come later.
 
@@ -144,8 +145,18 @@ class EasyJobsWorker:
 
         return declare if function is None else declare(function)
 
-    def include(self, module: ModuleType, *, by_type_key: bool = False) -> list[BoundTask[Any, Any]]:
-        """Run the plain `@task` functions of a module here; what was bound. May be called again.
+    def _declare_workflow(
+        self, source: Any, name: str | None, queues: list[str] | None, options: WorkflowOptions
+    ) -> BoundWorkflow[Any, Any]:
+        queues = list(self.settings.jobs_queue) if queues is None else queues
+        bound = [bind_workflow(source, caller=self, queue=queue, name=name, **options) for queue in queues]
+        for one in bound:
+            self._registry.add(one)
+        self._declared(queues)
+        return bound[0]
+
+    def include(self, module: ModuleType, *, by_type_key: bool = False) -> list[Declared]:
+        """Run the plain `@task` and `@workflow` functions of a module here; what was bound. May be called again.
 
         Those that name no queue are in this worker's; with `by_type_key` in one that is called like their module.
 
@@ -156,6 +167,13 @@ class EasyJobsWorker:
         bound = [task for queue in queues for task in include(queue=queue)]
         self._declared([task.queue for task in bound])
         return bound
+
+    def embed(self, connect: Dialler, children_dial: Callable[[], str] = str) -> None:
+        """Take the jobs of a hub in this very process, with which it lives and dies, in place of a manager's. Before
+        `start`; the arguments are the constructor's.
+        """
+        self._reach = Reach(connect, address=children_dial)
+        self._embedded = True
 
     def specs(self) -> list[TaskSpec]:
         """What a manager is told of the tasks that are declared here, in the order of their declaration."""
