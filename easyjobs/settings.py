@@ -49,7 +49,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `prefix` is where its routes live ("" or "/some/path"). `open_docs` opens `/docs` and `/openapi.json` to everybody.
     `max_tasks_per_worker` is how many jobs its embedded worker runs at once, `threads` how many of them in threads.
     `keep_completed` and `keep_others` are how long jobs that have ended are kept, `keep_rows` how many of them at most,
-    and `keep_bytes` what the store may take before the oldest of them go. The rest: `hub.settings`.
+    and `keep_bytes` what the store may take before the oldest of them go. `scheduler` is whether it fires schedules and
+    does what else one process is enough for; without, an `easyjobs scheduler` must. The rest: `hub.settings`.
     """
 
     server_secret: Name | None = None
@@ -70,6 +71,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_arguments: Bytes = 262_144
     max_result: Bytes = 1_048_576
     stop_grace: Seconds = 25.0
+    scheduler: bool = True
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,6 +14,9 @@ from easyjobs.errors import EasyJobsError
 COMMANDS: Final = (
     "manager",
     "worker",
+    "pull-worker",
+    "scheduler",
+    "api-server",
     "run-until-empty",
     "jobs",
     "workflows",
@@ -36,8 +39,8 @@ class _Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The object `command` of `easyjobs.cli.<name>`."""
-        if cmd_name not in COMMANDS:
+        """The object `command` of `easyjobs.cli.<name>`; an underscore is as good as a dash."""
+        if cmd_name.replace("_", "-") not in COMMANDS:
             return None
         command: click.Command = import_module(f"easyjobs.cli.{cmd_name.replace('-', '_')}").command
         return command

@@ -50,13 +50,33 @@ def command(
     All else is set by EASYJOBS_… variables. Without a secret one is made and printed, and only this machine may
     connect; on an address that others reach it does not start.
     """
+    serve(host, port, store, prefix, open_docs, stop_grace, log_level, secret_file)
+
+
+def serve(
+    host: str,
+    port: int,
+    store: str | None,
+    prefix: str | None,
+    open_docs: bool | None,
+    stop_grace: float,
+    log_level: str,
+    secret_file: str | None,
+    scheduler: bool | None = None,
+) -> None:
+    """Run a manager as the command does; with `scheduler=False` another process fires the schedules."""
     import uvicorn
 
     from easyjobs.manager import EasyJobsManager
     from easyjobs.manager.hosting import application
 
     manager = EasyJobsManager(
-        read_secret(secret_file), store=store, prefix=prefix, open_docs=open_docs, stop_grace=stop_grace
+        read_secret(secret_file),
+        store=store,
+        prefix=prefix,
+        open_docs=open_docs,
+        stop_grace=stop_grace,
+        scheduler=scheduler,
     )
     if manager.settings.server_secret is None and not _is_this_machine(host):
         raise ConfigurationError(

@@ -58,7 +58,7 @@ def command(
     with environment(given):
         worker = find_worker(target, by_type_key=by_type_key)
     spare_the_collector()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(worker.run())
 
 
@@ -106,7 +106,8 @@ def _job_master() -> type[Any] | None:
     return JobMaster
 
 
-def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """The fastest event loop that is installed; None: asyncio's own."""
     if find_spec("uvloop") is None:
         return None
     import uvloop

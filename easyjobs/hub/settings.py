@@ -54,4 +54,5 @@ def hub_settings(settings: ManagerSettings) -> HubSettings:
         warn_depth=settings.warn_depth,
         retention=Retention(settings.keep_completed, settings.keep_others, settings.keep_rows, settings.keep_bytes),
         limits=Limits(arguments=settings.max_arguments, result=settings.max_result),
+        leads=settings.scheduler,
     )

@@ -6,13 +6,14 @@ from easyjobs.errors import ConfigurationError
 from easyjobs.stores.base import Store
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, *, shared: bool = False) -> Store:
     """The store that `url` names, not yet opened: `await store.open()` next.
 
     `memory:` forgets all when the process ends; `sqlite:///jobs.db` is a file in the working folder,
     `sqlite:////var/lib/jobs.db` one with an absolute path. A file is made when it is not there, its folder is not.
     `postgresql://user:password@host/database` is a schema `easyjobs` in that database; its options are in the docs.
 
+    :param shared: for one who serves nobody, and uses a file beside its one manager and others.
     :raises ConfigurationError: it names none of these, says which there are; or what it takes is not installed.
     """
     scheme, _, rest = url.partition(":")
@@ -34,7 +35,7 @@ def open_store(url: str) -> Store:
             raise ConfigurationError(f"store {url!r}: a path without ? is expected; there are no options")
         from easyjobs.stores.sqlite import SQLiteStore
 
-        return SQLiteStore(path)
+        return SQLiteStore(path, shared=shared)
     if scheme in ("postgresql", "postgres"):
         try:
             from easyjobs.stores.postgres import PostgresStore

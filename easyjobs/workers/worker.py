@@ -175,6 +175,13 @@ class EasyJobsWorker(DeclaresWorkflows):
         self._reach = Reach(connect, address=children_dial)
         self._embedded = True
 
+    def embed(self, connect: Dialler, children_dial: Callable[[], str] = str) -> None:
+        """Take the jobs of a hub in this very process, with which it lives and dies, in place of a manager's. Before
+        `start`; the arguments are the constructor's.
+        """
+        self._reach = Reach(connect, address=children_dial)
+        self._embedded = True
+
     def specs(self) -> list[TaskSpec]:
         """What a manager is told of the tasks that are declared here, in the order of their declaration."""
         return self._registry.specs()
