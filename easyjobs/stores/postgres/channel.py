@@ -12,6 +12,8 @@ import asyncpg
 
 from easyjobs.errors import StoreUnavailable
 from easyjobs.stores.postgres.address import Address
+from easyjobs.stores.postgres.dialling import Servers
+from easyjobs.stores.postgres.dialling import Servers
 from easyjobs.stores.postgres.failures import AGAIN, FAILURES, UNWRITABLE, Again, translated
 
 T = TypeVar("T")
@@ -74,14 +76,29 @@ UNBOUNDED: Final = 86_400.0  # for the whole of what is made of many statements:
 HINTING: Final = {**LIMITS, "synchronous_commit": "off"}  # there is nothing to be made durable
 
 WRITING: Final = {
-    **LIMITS,
-    "lock_timeout": "4s",  # less than our patience: that somebody is in the way is no sign of a dead server
+    "statement_timeout": "30s",
+    "jit": "off",
     # few rows are found by index among very many, and no statistics of an hour ago shall say otherwise
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "plan_cache_mode": "force_generic_plan",
 }
+
+
+STOPPED, IN_THE_WAY = 0.6, 0.8
+"""Shares of our patience after which a transaction is ended whose manager says nothing more, so that others get the rows
+that it has locked; and after which nobody waits for a row any longer: that one is locked is no sign of a dead server.
+"""
+
+
+def writing(address: Address) -> dict[str, str]:
+    """The settings of a connection that writes."""
+    return {
+        **WRITING,
+        "idle_in_transaction_session_timeout": f"{round(STOPPED * address.patience * 1000)}ms",
+        "lock_timeout": f"{round(IN_THE_WAY * address.patience * 1000)}ms",
+    }
 
 
 _WHO: Final = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
@@ -100,6 +117,7 @@ class Channel:
 
     def __init__(self, address: Address, settings: Mapping[str, str]) -> None:
         self._address = address
+        self._servers = Servers(address)
         settings = {"search_path": f'"{address.schema}"', **settings}
         self._settings = {} if address.pooler else {"application_name": "easyjobs", **settings}
         self._begin = "BEGIN"
@@ -112,22 +130,35 @@ class Channel:
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
-            try:
-                connection: Connection = await asyncpg.connect(
-                    self._address.dsn,
-                    timeout=LONG,
-                    command_timeout=LONG,
-                    statement_cache_size=0 if self._address.pooler else STATEMENTS,
-                    max_cached_statement_lifetime=0,
-                    server_settings=self._settings,
-                    target_session_attrs="primary",
-                )
-            except (*FAILURES, ValueError) as error:
-                raise translated(error, self._address.shown) from error
+            connection = await self._servers.connect(self._dial, self._address.patience)
             self._connection = connection
             if not self._address.pooler:
                 await self._part(connection)
         return self._connection
+
+    async def _dial(self, dsn: str) -> Connection:
+        connection: Connection = await asyncpg.connect(
+            dsn,
+            timeout=LONG,
+            command_timeout=LONG,
+            statement_cache_size=0 if self._address.pooler else STATEMENTS,
+            max_cached_statement_lifetime=0,
+            server_settings=self._settings,
+            target_session_attrs="primary",
+        )
+        return connection
+
+    async def _dial(self, dsn: str) -> Connection:
+        connection: Connection = await asyncpg.connect(
+            dsn,
+            timeout=LONG,
+            command_timeout=LONG,
+            statement_cache_size=0 if self._address.pooler else STATEMENTS,
+            max_cached_statement_lifetime=0,
+            server_settings=self._settings,
+            target_session_attrs="primary",
+        )
+        return connection
 
     async def _part(self, connection: Connection) -> None:
         """End what the connection before this one may still be doing at the server: a word of it that arrives late, the
