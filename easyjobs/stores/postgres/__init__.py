@@ -7,7 +7,7 @@ clock.py     the server's time               hints.py     NOTIFY and LISTEN
 texts.py     SQL, made once for each shape   bulk.py      rows of one statement, and what it passed over
 segment.py   writes, gathered, with inserts.py, links.py, lines.py, others.py, numbers.py
 writer.py    a commit                        careful.py   units one by one
-claim.py     which jobs go to whom, with sessions.py and systems.py
+claim.py     which jobs go to whom, with sessions.py, counters.py and systems.py
 reading.py, reads.py   rows to structs       load.py      the rows of another store
 store.py     the store around all that
 """

@@ -1,7 +1,7 @@
 """The claim: which ready jobs go to which offers, inside the commit's transaction.
 
-Jobs that another manager is just claiming are passed over (SKIP LOCKED). Counters are exact: whoever charges one, or
-the units of a machine, holds its lock until the end of his transaction.
+Jobs that another manager is just claiming are passed over (SKIP LOCKED). Counters and the units of machines are exact,
+because they are locked.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from easyjobs.core.placement import Systems, place, urgency
 from easyjobs.core.states import RUNNING
 from easyjobs.stores.postgres import texts
 from easyjobs.stores.postgres.channel import Connection
+from easyjobs.stores.postgres.counters import hold, used
 from easyjobs.stores.postgres.sessions import Sessions
 from easyjobs.stores.postgres.systems import systems_of
 
@@ -64,13 +65,6 @@ BEGIN_MANY: Final = (
     f" SELECT l.queue, l.task, l.signature FROM {_LANES.format('', '')}"
     f" WHERE NOT EXISTS (SELECT FROM jobs WHERE {_OF} AND seq <> ALL($4))"
 )
-
-# one lock for each counter of each schema, taken in order
-_HOLD: Final = (
-    "SELECT pg_advisory_xact_lock(hashtextextended('easyjobs.counter.' || current_schema() || '.' || name, 0))"
-    " FROM unnest($1::text[]) AS name"
-)
-_USED: Final = "SELECT holds, count(*) FROM jobs WHERE state = 'running' AND holds = ANY($1::text[]) GROUP BY holds"
 
 
 class Claimed(NamedTuple):
@@ -125,9 +119,9 @@ async def _room(connection: Connection, claim: Claim, lanes: Sequence[Lane], off
     machines = sorted({offer.system for offer in offers}) if claim.units is not None else []
     if not names and not machines:
         return Room({}, {}, None)
-    await connection.execute(_HOLD, [*(f"c:{name}" for name in names), *(f"s:{machine}" for machine in machines)])
-    used = dict(await connection.fetch(_USED, names)) if names else {}
-    left = {lane: max(0, claim.capacity[lane][1] - used.get(counter, 0)) for lane, counter in counters.items()}
+    await hold(connection, names, machines)
+    taken = await used(connection, names) if names else {}
+    left = {lane: max(0, claim.capacity[lane][1] - taken.get(counter, 0)) for lane, counter in counters.items()}
     systems = await systems_of(connection, claim.units, machines) if claim.units is not None else None
     return Room(left, counters, systems)
 

@@ -24,12 +24,14 @@ class Links:
     def __init__(self) -> None:
         self.joined: dict[str, int] = {}  # prerequisite -> how many edges more begin there
         self.completed: dict[str, None] = {}  # prerequisites whose followers are to be released
+        self.begun: set[str] = set()  # prerequisites of the edges that are added
         self.queued: list[str] = []  # followers that were
         self._edges: list[tuple[str, str, str]] = []
 
     def add(self, write: AddEdge) -> None:
         """Take an edge. One of a prerequisite in `completed` would come too late."""
         edge = write.edge
+        self.begun.add(edge.prerequisite)
         self._edges.append((edge.prerequisite, edge.follower, edge.bad))
         if write.join:
             self.joined[edge.prerequisite] = self.joined.get(edge.prerequisite, 0) + 1
@@ -65,7 +67,7 @@ class Links:
                 raise Refused
             ready = None
             if state == WAITING and 0 < left <= times[id]:
-                ready = int(turn == "gather" or run_at <= now)
+                ready = int(turn in ("gather", "close") or run_at <= now)
                 self.queued.append(id)
             rows.append((id, times[id], ready))
         if rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from easyjobs.core.job import Attempt, Job, Lane, LogLine, Session
@@ -28,6 +29,7 @@ _COUNTS: Final = (
     " UNION ALL SELECT queue, task, state, count(*) FROM jobs WHERE ready IN (0, 2) GROUP BY 1, 2, 3"
     " UNION ALL SELECT queue, task, 'running', count(*) FROM jobs WHERE state = 'running' GROUP BY 1, 2"
 )
+_BY_RUN: Final = "SELECT run, state, count(*) FROM jobs WHERE run = ANY($1::text[]) AND run <> id GROUP BY run, state"
 _ENDED: Final = f"SELECT state, count(*) FROM jobs WHERE {texts.ENDED} GROUP BY state"
 
 
@@ -104,6 +106,23 @@ async def overdue(connection: Connection, now: float, limit: int) -> list[Job]:
     return [Job(*row) for row in await connection.fetch(statement, now, limit)]
 
 
+async def late(connection: Connection, now: float, limit: int) -> list[Job]:
+    """Jobs that should have begun by `now`."""
+    statement = (
+        f"SELECT {texts.JOB} FROM jobs WHERE late_at IS NOT NULL AND ready IS NOT NULL AND late_at <= $1"
+        " AND (turn IS NULL OR turn NOT IN ('gather', 'close') OR state <> 'waiting') ORDER BY late_at, seq LIMIT $2"
+    )
+    return [Job(*row) for row in await connection.fetch(statement, now, limit)]
+
+
+async def by_run(connection: Connection, runs: Sequence[str]) -> dict[str, dict[State, int]]:
+    """The jobs of some runs by state."""
+    found: dict[str, dict[State, int]] = {}
+    for run, state, jobs in await connection.fetch(_BY_RUN, list(runs)):
+        found.setdefault(run, {})[state] = jobs
+    return found
+
+
 async def attempts(connection: Connection, id: str) -> list[Attempt]:
     """Past attempts, oldest first."""
     statement = (
@@ -178,12 +197,14 @@ def page_statement(query: JobQuery) -> tuple[Any, ...]:
     if query.text is not None:
         places = ("id", "task", "args", "kwargs", "error", "worker")
         must(f"({' OR '.join(f'strpos({place}, {{0}}) > 0' for place in places)})", query.text)
+    if query.runs:
+        conditions.append("turn IN ('expand', 'close')")
     parameters.append(query.limit + 1)
     if query.state is not None:
         branches = [f"state = '{query.state}'"]  # a literal: a partial index is of no use to a parameter
         if query.state in FINAL:
             branches[0] += f" AND {texts.ENDED}"
-    elif query.queue is not None:
+    elif query.queue is not None and not query.runs:
         branches = [texts.LIVE, texts.ENDED]  # each has its index
     else:
         branches = ["true"]

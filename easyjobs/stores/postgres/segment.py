@@ -14,6 +14,7 @@ import msgspec
 from easyjobs.core.changes import (
     AddEdge,
     AppendLogs,
+    Charge,
     Delete,
     DropPause,
     DropSchedule,
@@ -37,6 +38,7 @@ from easyjobs.core.states import CLAIMABLE, COMPLETED, RUNNING, STATES, WAITING
 from easyjobs.stores.postgres import texts
 from easyjobs.stores.postgres.bulk import Bulk, Updates
 from easyjobs.stores.postgres.channel import Connection
+from easyjobs.stores.postgres.counters import used
 from easyjobs.stores.postgres.inserts import Inserts
 from easyjobs.stores.postgres.lines import write_lines
 from easyjobs.stores.postgres.links import Links
@@ -67,6 +69,7 @@ class Segment:
         self._flags = Bulk(texts.FLAG_CANCEL)
         self._deletes = Bulk(texts.DELETE_JOBS)
         self._logs: list[AppendLogs] = []
+        self._charges: list[Charge] = []
         self._links = Links()
         self._touched: set[str] = set()
         self._noted: set[str] = set()
@@ -191,7 +194,16 @@ class Segment:
         return True
 
     def _add_release(self, unit: int, write: Release) -> bool:
+        if write.id in self._links.begun:
+            return False  # its followers may be new themselves
         self._links.completed[write.id] = None
+        return True
+
+    def _add_charge(self, unit: int, write: Charge) -> bool:
+        links = self._links
+        if self.inserts or self._updates or self._deletes or links.begun or links.completed:
+            return False
+        self._charges.append(write)
         return True
 
     def _add_session(self, unit: int, write: PutSession | Renew | LoseSession) -> bool:
@@ -213,6 +225,10 @@ class Segment:
         refused = await self.others.run(connection)
         if self.others.sessions:
             await sessions.look(connection)
+        if self._charges:
+            held = await used(connection, [charge.counter for charge in self._charges])
+            if any(held.get(charge.counter, 0) >= charge.most for charge in self._charges):
+                raise Refused
         if self.inserts:
             self.inserted, without = await self.inserts.run(connection, numbers)
             if without and not self._only_inserts:
@@ -256,6 +272,7 @@ _ADD: Final[dict[type, Callable[[Segment, int, Any], bool]]] = {
     AppendLogs: Segment._add_logs,
     AddEdge: Segment._add_edge,
     Release: Segment._add_release,
+    Charge: Segment._add_charge,
     PutSession: Segment._add_session,
     Renew: Segment._add_session,
     LoseSession: Segment._add_session,

@@ -17,7 +17,7 @@ from easyjobs.stores.copying import Dump
 from easyjobs.stores.hints import hint_of
 from easyjobs.stores.postgres import reading, reads, schema, texts
 from easyjobs.stores.postgres.address import address_of
-from easyjobs.stores.postgres.channel import HINTING, LIMITS, LONG, UNBOUNDED, WRITING, Channel, Connection
+from easyjobs.stores.postgres.channel import HINTING, LIMITS, LONG, UNBOUNDED, Channel, Connection, writing
 from easyjobs.stores.postgres.clock import GivenClock, ServerClock
 from easyjobs.stores.postgres.failures import UNWRITABLE
 from easyjobs.stores.postgres.hints import Hints
@@ -67,8 +67,8 @@ class PostgresStore:
         self.address = address_of(url)
         self._source = clock
         self._clock = self._new_clock()
-        self._writing = Channel(self.address, WRITING)
-        self._near = Channel(self.address, WRITING)  # short reads, by key
+        self._writing = Channel(self.address, writing(self.address))
+        self._near = Channel(self.address, writing(self.address))  # short reads, by key
         self._far = Channel(self.address, LIMITS)  # lists, as the planner thinks best
         self._writer = Writer(self._writing)
         self._hints = Hints(self.address, Channel(self.address, HINTING), Ids().token())
@@ -140,7 +140,9 @@ class PostgresStore:
         """
 
         async def work(connection: Connection) -> dict[str, int]:
-            await connection.execute("SET LOCAL statement_timeout = 0")
+            await connection.execute(
+                "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"
+            )
             return await load(connection, self.address, dump, self.now())
 
         self._check_open()
@@ -281,6 +283,14 @@ class PostgresStore:
     async def overdue(self, limit: int) -> list[Job]:
         """Jobs that should have started by now."""
         return await self._read(self._near, lambda connection: reads.overdue(connection, self.now(), limit))
+
+    async def late(self, limit: int) -> list[Job]:
+        """Jobs that should have begun by now."""
+        return await self._read(self._near, lambda connection: reads.late(connection, self.now(), limit))
+
+    async def by_run(self, runs: Sequence[str]) -> dict[str, dict[State, int]]:
+        """The jobs of some runs by state."""
+        return await self._read(self._far, lambda connection: reads.by_run(connection, runs))
 
     async def attempts(self, id: str) -> list[Attempt]:
         """Past attempts, oldest first."""

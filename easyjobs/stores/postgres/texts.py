@@ -219,7 +219,7 @@ LOCK_FOLLOWERS: Final = (
 
 COUNT_DOWN: Final = (
     "UPDATE jobs SET deps_left = jobs.deps_left - v.deps_left, version = version + v.deps_left,"
-    " state = CASE WHEN v.ready IS NULL OR turn = 'gather' THEN jobs.state ELSE 'queued' END,"
+    " state = CASE WHEN v.ready IS NULL OR turn IN ('gather', 'close') THEN jobs.state ELSE 'queued' END,"
     " ready = coalesce(v.ready, jobs.ready)"
     f" FROM {rows(('id', 'deps_left', 'ready'))} WHERE jobs.id = v.id"
 )

@@ -8,12 +8,16 @@ from typing import Final, NamedTuple
 
 from easyjobs.core.changes import (
     APPLIED,
+    AddEdge,
+    Charge,
     Claim,
     Committed,
     LoseSession,
     PutSession,
+    Release,
     Unit,
     Verdict,
+    Write,
 )
 from easyjobs.core.job import Job
 from easyjobs.errors import StoreError, StoreUnavailable
@@ -21,6 +25,7 @@ from easyjobs.stores.postgres.bulk import Updates
 from easyjobs.stores.postgres.careful import apply_alone, why_stale
 from easyjobs.stores.postgres.channel import Channel, Connection
 from easyjobs.stores.postgres.claim import claim_jobs
+from easyjobs.stores.postgres.counters import held_first, hold
 from easyjobs.stores.postgres.failures import AGAIN, UNWRITABLE, Again
 from easyjobs.stores.postgres.inserts import Inserts
 from easyjobs.stores.postgres.numbers import Numbers
@@ -30,6 +35,8 @@ from easyjobs.stores.postgres.segment import Segment
 from easyjobs.stores.postgres.sessions import Sessions
 
 SMALL: Final = 4  # units that are rather done one by one than halved once more
+LOCKING: Final = frozenset((PutSession, LoseSession, Charge, AddEdge, Release))
+"""Writes that say what must be locked first."""
 
 
 class Effects(NamedTuple):
@@ -98,8 +105,10 @@ class Writer:
         self, units: Sequence[Unit], claim: Claim | None, now: float, together: bool
     ) -> tuple[Effects, Committed]:
         async def work(connection: Connection) -> tuple[Effects, Committed]:
-            sessions = _sessions(units, claim)
+            locking = [write for unit in units for write in unit.writes if type(write) in LOCKING]
+            sessions = _sessions(locking, claim)
             await sessions.look(connection)
+            await hold(connection, held_first(locking, claim))
             apply = self._together if together else self._halved
             effects = await apply(connection, sessions, units, now)
             committed = Committed(effects.verdicts)
@@ -156,15 +165,14 @@ class Writer:
         return effects
 
 
-def _sessions(units: Sequence[Unit], claim: Claim | None) -> Sessions:
+def _sessions(writes: Sequence[Write], claim: Claim | None) -> Sessions:
     """The sessions that are to be locked before all else: those of the claim, and those that are written."""
     ids: set[str | None] = set() if claim is None else {offer.session for offer in claim.offers}
     ending = False
-    for unit in units:
-        for write in unit.writes:
-            if isinstance(write, (PutSession, LoseSession)):
-                ids.add(write.session.id if isinstance(write, PutSession) else write.id)
-                ending = True
+    for write in writes:
+        if isinstance(write, (PutSession, LoseSession)):
+            ids.add(write.session.id if isinstance(write, PutSession) else write.id)
+            ending = True
     return Sessions(ids, ending)
 
 
