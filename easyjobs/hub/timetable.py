@@ -61,6 +61,14 @@ class Timetable:
             if id not in stored and planned.row.updated_at < since:
                 self.drop(id)
 
+    def learn_pause(self, id: str, pauses: Iterable[Pause]) -> None:
+        """By all `pauses` that the store holds, this schedule is paused or is not."""
+        found = next((pause for pause in pauses if pause.kind == "schedule" and pause.name == id), None)
+        if found is None:
+            self.pauses.pop(id, None)
+        else:
+            self.pauses[id] = found
+
     def find(self, id: str) -> Planned:
         """One schedule.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from easyjobs.core import cron
-from easyjobs.core.changes import DropPause, DropSchedule, PutSchedule, Stale, Write
+from easyjobs.core.changes import DropPause, DropSchedule, PutPause, PutSchedule, Stale, Write
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.task import DefaultArgs, TaskSpec
 from easyjobs.hub.committer import Committer
@@ -40,6 +40,7 @@ class Declarations:
             id, spec = next(iter(self._declared.items()))
             while not await self._follow(id, spec, now):
                 self._timetable.refresh([id], await self._store.schedules())
+                await self._learn_pause(id)
             if self._declared[id] is spec:  # else it was declared anew meanwhile
                 del self._declared[id]
         return None
@@ -55,15 +56,22 @@ class Declarations:
             row.created_at = row.updated_at = now
             row.next_at = cron.next_after(spec.schedule, now)
             # that it is there already can only be the word of a commit whose outcome was unknown
-            await self._commit([PutSchedule(row)])
+            await self._commit([PutSchedule(row), *_paused(row, now)])
+            if not row.rule.active:
+                await self._learn_pause(id)
             self._timetable.put(row)
             return True
         row = msgspec.structs.replace(planned.row, args=call.args, kwargs=call.kwargs)
         follow(row, spec.schedule, now)
         if row == planned.row:
             return True
-        if await self._commit([PutSchedule(row, row.version)]) is not None:
+        # as long as its author says the same, what people did at run time stands
+        switched = row.rule.active != planned.row.rule.active
+        pause = [] if not switched else _paused(row, now) or [DropPause("schedule", id)]
+        if await self._commit([PutSchedule(row, row.version), *pause]) is not None:
             return False
+        if switched:
+            await self._learn_pause(id)
         row.version += 1
         self._timetable.put(row)
         return True
@@ -74,8 +82,15 @@ class Declarations:
         self._timetable.drop(row.id)
         return True
 
+    async def _learn_pause(self, id: str) -> None:
+        self._timetable.learn_pause(id, await self._store.pauses())
+
     async def _commit(self, writes: list[Write]) -> Stale | None:
         return await self._committer.chore(Chore(writes))
+
+
+def _paused(row: Schedule, now: float) -> list[Write]:
+    return [] if row.rule.active else [PutPause("schedule", row.id, "code", now)]
 
 
 def _id(spec: TaskSpec) -> str:

@@ -138,6 +138,53 @@ async def test_what_another_hand_changed_is_read_again(house: House) -> None:
     assert (await only(house)).version == 1
 
 
+@story
+async def test_one_that_is_not_active_is_made_paused_until_somebody_resumes_it(house: House) -> None:
+    await house.open()
+    await registered(house, daily("* * * * *", active=False))
+    paused = house.hub.schedules.show("q:add").paused
+    assert paused is not None
+    assert paused.by == "code"
+    await house.settle(60.0)
+    assert (await house.store.find(JobQuery(schedule="q:add"))).items == []
+    await house.hub.schedules.resume("q:add")
+    await registered(house, daily("* * * * *", '{"n":2}', active=False))
+    assert house.hub.schedules.show("q:add").paused is None, "what people did stands while the code says the same"
+    await house.settle(60.0)
+    assert len((await house.store.find(JobQuery(schedule="q:add"))).items) == 1
+
+
+@story
+async def test_its_pause_follows_the_code_when_that_changes_its_mind(house: House) -> None:
+    await house.open()
+    await registered(house, daily())
+    await registered(house, daily(active=False))
+    assert [pause.name for pause in await house.store.pauses()] == ["q:add"]
+    assert house.hub.schedules.show("q:add").paused is not None
+    await house.restart()
+    assert house.hub.schedules.show("q:add").paused is not None
+    await registered(house, daily(active=True))
+    assert await house.store.pauses() == []
+    assert house.hub.schedules.show("q:add").paused is None
+
+
+@pytest.mark.parametrize("fault", ["down", "unknown"])
+@pytest.mark.parametrize("before", [None, True])
+def test_a_store_that_fails_meanwhile_loses_no_pause(fault: str, before: bool | None) -> None:
+    @story
+    async def told(house: House) -> None:
+        await house.open()
+        house.store.faults = []
+        await registered(house, spec() if before is None else daily("* * * * *"))
+        house.store.faults = [fault] * 3
+        house.hub.scheduling.registered([daily("* * * * *", active=False)])
+        await house.settle(5.0)
+        assert [pause.name for pause in await house.store.pauses()] == ["q:add"]
+        assert house.hub.schedules.show("q:add").paused is not None
+
+    told()
+
+
 @pytest.mark.parametrize("fault", ["down", "unknown"])
 def test_a_store_that_fails_meanwhile_loses_nothing(fault: str) -> None:
     @story
