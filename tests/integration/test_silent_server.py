@@ -127,6 +127,28 @@ async def test_a_commit_that_arrives_late_is_not_carried_out(store_url: str) -> 
         assert not await store.sessions()
 
 
+async def test_who_stops_in_the_middle_of_a_transaction_keeps_nobody_from_its_rows(store_url: str) -> None:
+    async with store_over_a_wire(store_url) as (stopped, wire):
+        other = PostgresStore(store_url)
+        await other.open()
+        try:
+            now = stopped.now()
+            session = Session("s", "w", "w", "host", 1, "live", now, now + 30.0)
+            await stopped.commit([Unit([PutSession(session)])])
+            wire.holds = lambda data: b"COMMIT" in data
+            session.epoch = 2
+            with pytest.raises(StoreUnavailable):
+                await stopped.commit([Unit([PutSession(session)]), Unit([Insert(job(stopped, "half"))])])
+            session.manager = "other"
+            committed = await other.commit([Unit([PutSession(session)]), Unit([Insert(job(other, "whole"))])])
+            assert committed.verdicts == [APPLIED, APPLIED]
+            wire.go_on()
+            assert [row.manager for row in await stopped.sessions()] == ["other"]
+            assert set(await other.jobs(["half", "whole"])) == {"whole"}
+        finally:
+            await other.close()
+
+
 @pytest.mark.parametrize("patience", ["0", "31", "long", "nan"])
 def test_a_patience_that_nobody_can_have_is_refused(patience: str) -> None:
     with pytest.raises(ConfigurationError, match="patience"):

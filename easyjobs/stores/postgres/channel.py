@@ -13,7 +13,6 @@ import asyncpg
 from easyjobs.errors import StoreUnavailable
 from easyjobs.stores.postgres.address import Address
 from easyjobs.stores.postgres.dialling import Servers
-from easyjobs.stores.postgres.dialling import Servers
 from easyjobs.stores.postgres.failures import AGAIN, FAILURES, UNWRITABLE, Again, translated
 
 T = TypeVar("T")
@@ -72,7 +71,6 @@ LONG: Final = 40.0
 
 UNBOUNDED: Final = 86_400.0  # for the whole of what is made of many statements: only each of them is bounded
 
-
 HINTING: Final = {**LIMITS, "synchronous_commit": "off"}  # there is nothing to be made durable
 
 WRITING: Final = {
@@ -85,10 +83,9 @@ WRITING: Final = {
     "plan_cache_mode": "force_generic_plan",
 }
 
-
 STOPPED, IN_THE_WAY = 0.6, 0.8
-"""Shares of our patience after which a transaction is ended whose manager says nothing more, so that others get the rows
-that it has locked; and after which nobody waits for a row any longer: that one is locked is no sign of a dead server.
+"""Shares of our patience after which a transaction is ended whose manager says nothing more, so that others get the
+rows that it has locked; and after which nobody waits for a row any longer: a locked one is no sign of a dead server.
 """
 
 
@@ -135,18 +132,6 @@ class Channel:
             if not self._address.pooler:
                 await self._part(connection)
         return self._connection
-
-    async def _dial(self, dsn: str) -> Connection:
-        connection: Connection = await asyncpg.connect(
-            dsn,
-            timeout=LONG,
-            command_timeout=LONG,
-            statement_cache_size=0 if self._address.pooler else STATEMENTS,
-            max_cached_statement_lifetime=0,
-            server_settings=self._settings,
-            target_session_attrs="primary",
-        )
-        return connection
 
     async def _dial(self, dsn: str) -> Connection:
         connection: Connection = await asyncpg.connect(
