@@ -44,7 +44,7 @@ def find_master(target: str, store: str | None, slots: int) -> JobMaster:
     """The JobMaster that `module:object` or `module` names; one is made, and deployed, for a module that has only plain
     `@task`s.
 
-    :raises ConfigurationError: there is none, or the module has no tasks. StoreLocked: a manager has the file.
+    :raises ConfigurationError: there is none, or the module has no tasks.
     """
     name, _, path = target.partition(":")
     module = load(name)

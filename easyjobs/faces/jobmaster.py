@@ -122,7 +122,7 @@ class JobMaster:
         specs = self.tasks()
         if not specs:
             log.warning("no module with tasks is loaded: import those that have them before they are deployed")
-        store = open_store(self._url)
+        store = open_store(self._url, shared=True)
         if _reset:
             await store.reset()
         await store.open()
@@ -157,12 +157,11 @@ class JobMaster:
         Jobs that are put off until later are left for the next run, and so are those that nobody may begin now: paused,
         of other modules, beyond a limit that others hold. A failed job that is tried again within a minute is waited
         for; so is one that runs in another process of which nothing is heard: if that one is dead, it runs again here.
-        May be called as often as one likes, also at the same time in several processes (in PostgreSQL), and where an
-        event loop runs, which stands still meanwhile.
+        May be called as often as one likes, also at the same time in several processes and beside a manager (with a
+        SQLite file all on one host), and where an event loop runs, which stands still meanwhile.
 
-        :raises StoreLocked: a manager has the SQLite file: submit to it, or let it do the work. ConfigurationError:
-            nothing was ever deployed there. RegistrationError: what workers of other modules depend on and these tasks
-            together go round in a circle.
+        :raises ConfigurationError: nothing was ever deployed there. RegistrationError: what workers of other modules
+            depend on and these tasks together go round in a circle.
         """
         return _run(self.run_async())
 
@@ -189,7 +188,7 @@ class JobMaster:
 
     @asynccontextmanager
     async def _hub(self) -> AsyncIterator[Hub]:
-        hub = Hub(open_store(self._url), settings=self._settings)
+        hub = Hub(open_store(self._url, shared=True), settings=self._settings)
         await hub.start()
         try:
             yield hub

@@ -208,13 +208,17 @@ def test_values_that_will_not_do_are_refused(tmp_path: Path, wrong: dict[str, An
         master(tmp_path, **wrong)
 
 
-async def test_a_file_that_a_manager_has_is_refused(tmp_path: Path, many: ModuleType) -> None:
+async def test_beside_a_manager_of_the_file_jobs_are_run_and_the_file_is_not_removed(
+    tmp_path: Path, many: ModuleType
+) -> None:
     store = open_store(f"sqlite:///{tmp_path}/jobs.db")
     await store.open()
     try:
-        for work in (master(tmp_path, many).run_async, lambda: master(tmp_path, many).deploy_async(_reset=True)):
-            with pytest.raises(StoreLocked):
-                await work()
+        await master(tmp_path, many).deploy_async()
+        await master(tmp_path, many).insert_job_async(many.__name__, "each", arguments={"a": 2, "b": 1})
+        assert [job.state for job in await master(tmp_path, many).run_async()] == ["completed"]
+        with pytest.raises(StoreLocked):
+            await master(tmp_path, many).deploy_async(_reset=True)
     finally:
         await store.close()
 
