@@ -14,6 +14,7 @@ from easyjobs.testing.conformance.claims import ClaimCases
 from easyjobs.testing.conformance.lines import LineCases
 from easyjobs.testing.conformance.machine import RandomCases
 from easyjobs.testing.conformance.reads import ReadCases
+from easyjobs.testing.conformance.runs import RunCases
 from easyjobs.testing.conformance.schedules import ScheduleCases
 from easyjobs.testing.conformance.sessions import SessionCases
 from easyjobs.testing.conformance.story import MakeStore
@@ -34,6 +35,7 @@ class StoreConformance(
     ClaimCases,
     ChainCases,
     TurnCases,
+    RunCases,
     SystemCases,
     ScheduleCases,
     ReadCases,

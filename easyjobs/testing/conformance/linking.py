@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from easyjobs.core.changes import (
     AddEdge,
     AppendLogs,
+    Charge,
     Delete,
     DropSchedule,
     Insert,
@@ -26,7 +27,7 @@ from easyjobs.core.changes import (
 )
 from easyjobs.core.job import Edge, Job
 from easyjobs.core.schedule import Rule, Schedule
-from easyjobs.testing.conformance.operations import IDS, SCHEDULES, delays
+from easyjobs.testing.conformance.operations import IDS, SCHEDULES, delays, seldom
 
 
 class Cast:
@@ -61,12 +62,16 @@ class Cast:
 
 @st.composite
 def beginnings(draw: st.DrawFn, cast: Cast) -> list[Write]:
-    """A follower that waits for new jobs, or for one that is there."""
+    """A follower, which may be a run, that waits for new jobs, or for one that is there."""
     follower = cast.new()
     if follower is None:
         return [Release("nobody")]
     follower.state, follower.run_at = "waiting", cast.now + draw(delays)
+    follower.turn = draw(seldom("gather", "close", "close"))
     writes: list[Write] = [Insert(follower)]
+    if follower.turn == "close":
+        follower.holds = "c1"
+        writes.insert(0, Charge("c1", draw(st.integers(1, 4))))
     for _ in range(draw(st.integers(1, 2))):
         first = cast.new() if draw(st.integers(0, 2)) else None
         follower.deps_left += 1

@@ -18,7 +18,7 @@ from easyjobs.stores.base import JobQuery, Retention
 from easyjobs.stores.memory import MemoryStore
 from easyjobs.testing.clock import HandClock
 from easyjobs.testing.conformance.linking import linked_units
-from easyjobs.testing.conformance.operations import IDS, KEYS, QUEUES, SCHEDULES, SESSIONS, claims, seldom, units
+from easyjobs.testing.conformance.operations import IDS, KEYS, QUEUES, RUNS, SCHEDULES, SESSIONS, claims, seldom, units
 from easyjobs.testing.conformance.story import Cases, MakeStore
 
 EVERYTHING = JobQuery(limit=10_000)
@@ -134,6 +134,8 @@ class Twins(RuleBasedStateMachine):
         text=seldom("1", "job1"),
         parent=seldom("job0"),
         schedule=seldom(*SCHEDULES),
+        run=seldom(*RUNS),
+        runs=st.sampled_from([False, False, True]),
         before=seldom(3, 9),
         limit=st.integers(1, 5),
     )
@@ -155,6 +157,8 @@ class Twins(RuleBasedStateMachine):
             for queue in QUEUES:
                 self._both("coming", queue, "load", 100)
             self._both("overdue", 100)
+            self._both("late", 100)
+            self._both("by_run", RUNS)
             self._both("sessions", 0.0)
 
     def teardown(self) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from easyjobs.core.changes import (
     AppendLogs,
+    Charge,
     Claim,
     Delete,
     DropPause,
@@ -38,6 +39,8 @@ IDS = [f"job{n}" for n in range(40)]
 SESSIONS = ("s1", "s2", "s3")
 SCHEDULES = ("every minute", "nightly")
 KEYS = ("k1", "k2", "k3")
+RUNS = ("job0", "run")
+COUNTERS = ("c1", "c2")
 
 delays = st.sampled_from([0.0, 0.0, 0.0, 0.0, -5.0, 5.0, 60.0])
 
@@ -61,7 +64,7 @@ def jobs(draw: st.DrawFn, now: float, live: Sequence[Session], seen: Sequence[Jo
         draw(st.sampled_from(free(seen) * 2 + IDS[:2])),
         *lane,
         args=draw(st.sampled_from(["[]"] * 9 + ['["\ud800"]'])),
-        state=draw(st.sampled_from(["queued"] * 5 + ["waiting", "retry", "failed"] + ["running"] * 3)),
+        state=draw(st.sampled_from(["queued"] * 5 + ["waiting", "retry", "failed", "skipped"] + ["running"] * 3)),
         priority=draw(st.integers(-1, 1)),
         created_at=now,
         run_at=now + draw(delays),
@@ -72,7 +75,10 @@ def jobs(draw: st.DrawFn, now: float, live: Sequence[Session], seen: Sequence[Jo
         deps_left=draw(st.sampled_from([0] * 5 + [1])),
         schedule=draw(seldom(*SCHEDULES)),
         tick=draw(seldom(60.0, 120.0)),
-        turn=draw(seldom("check", "spread", "gather")),
+        turn=draw(seldom("check", "spread", "gather", "bind", "map", "expand", "close")),
+        run=draw(seldom(*RUNS)),
+        node=draw(seldom("n")),
+        late_at=draw(seldom(now - 1, now + 30)),
     )
     epoch = 1
     if job.state == RUNNING:
@@ -80,10 +86,12 @@ def jobs(draw: st.DrawFn, now: float, live: Sequence[Session], seen: Sequence[Jo
         job.attempt, job.version, job.token, job.started_at = 1, 1, "direct", now
         job.session, job.holds, epoch = (
             session.id,
-            draw(seldom("c1")),
+            draw(seldom(*COUNTERS)),
             session.epoch + draw(st.sampled_from([0] * 5 + [1])),
         )
-    if job.state == "failed":
+    if job.state == "waiting":
+        job.holds = draw(seldom(*COUNTERS))
+    if job.final:
         job.finished_at = now
     return Insert(job, epoch)
 
@@ -92,7 +100,7 @@ def jobs(draw: st.DrawFn, now: float, live: Sequence[Session], seen: Sequence[Jo
 def updates(draw: st.DrawFn, seen: Sequence[Job], now: float) -> Update:
     """A change of a job as it was seen once: legal in itself, though the job may have moved on."""
     job = copy.copy(draw(st.sampled_from(seen)))
-    changes: list[dict[str, Any]] = [{"priority": 1}, {"run_at": now + draw(delays)}]
+    changes: list[dict[str, Any]] = [{"priority": 1}, {"run_at": now + draw(delays)}, {"late_at": None}]
     if draw(st.integers(0, 20)) == 0:
         changes = [{"unknown": 1}, {}]
     elif not job.final:
@@ -107,6 +115,7 @@ def updates(draw: st.DrawFn, seen: Sequence[Job], now: float) -> Update:
             {"state": "waiting"},
             {"state": "waiting", "deps_left": 1},
             {"state": "waiting", "deps_left": 1, "turn": "gather"},
+            {"state": "waiting", "deps_left": 1, "turn": "close", "holds": "c1"},
             {"state": "queued", "turn": None},
         ]
     columns = draw(st.sampled_from(changes))
@@ -120,9 +129,11 @@ def updates(draw: st.DrawFn, seen: Sequence[Job], now: float) -> Update:
 def words(draw: st.DrawFn, seen: Sequence[Job], now: float) -> Write:
     """What is said of a job that is there: an outcome, progress, lines, a cancel."""
     job = draw(st.sampled_from(seen))
-    kind = draw(st.sampled_from(["update"] * 4 + ["flag", "progress", "logs", "delete"]))
+    kind = draw(st.sampled_from(["update"] * 4 + ["flag", "progress", "logs", "delete", "charge"]))
     if kind == "update":
         return draw(updates(seen, now))
+    if kind == "charge":
+        return Charge(draw(st.sampled_from(COUNTERS)), draw(st.integers(0, 3)))
     if kind == "flag":
         return FlagCancel(job.id, job.attempt, draw(st.sampled_from(["ann", "bob"])))
     if kind == "progress":
@@ -199,7 +210,7 @@ def claims(draw: st.DrawFn, live: Sequence[Session]) -> Claim:
         )
         for session in live
     ]
-    bounds = st.tuples(st.sampled_from(["c1", "c2"]), st.integers(0, 3))
+    bounds = st.tuples(st.sampled_from(COUNTERS), st.integers(0, 3))
     capacity = draw(st.dictionaries(st.sampled_from(LANES), bounds, max_size=2))
     units = draw(st.none() | st.dictionaries(st.sampled_from(LANES), st.integers(1, 4), max_size=2))
     return Claim(offers, [f"t{n}" for n in range(sum(offer.slots for offer in offers))], capacity, units)
