@@ -92,6 +92,7 @@ class TaskSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     schedule: Rule | None = None
     meta: dict[str, Any] = {}
     graph: Graph | None = None
+    destination: str | None = None  # where its jobs are pushed: no worker takes them
     title: str = ""  # for people; the name where it is empty
 
     @property

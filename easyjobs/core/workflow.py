@@ -24,7 +24,7 @@ class Take(msgspec.Struct, frozen=True, omit_defaults=True):
     named, in the run's own arguments (an object, by parameter), is put at `into`.
 
     `into` begins with "args" or "kwargs". `("kwargs",)` alone merges an object into all of them, over what is there.
-    `job` takes the id of the node's job instead of its result. `optional`: where nothing lies there, nothing is put.
+    `job` takes the id of the node's job, or the run's, instead. `optional`: where nothing lies there, nothing is put.
     """
 
     into: Path

@@ -134,6 +134,12 @@ class Explainer:
         entry = self._catalog.get(job.queue, job.task)
         if entry is None:
             return [Reason("no_worker", f"No worker offers task {task}, and it is not known. Start one that has it.")]
+        if entry.spec.destination is not None:
+            text = (
+                f"It is to be pushed to {entry.spec.destination!r}, and no such destination is configured: it waits. "
+                "Workers do not take it."
+            )
+            return [Reason("no_destination", text, entry.seen_at)]
         others = [live.row.worker_id for live in self._roster.holders() if entry.lane in live.lanes]
         others += [other.row.worker_id for other in self._roster.elsewhere.values() if entry.lane in other.lanes]
         if not others:

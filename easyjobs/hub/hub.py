@@ -12,6 +12,7 @@ from easyjobs.background import Nursery
 from easyjobs.clock import Clock, SystemClock
 from easyjobs.core.job import Job
 from easyjobs.core.states import FINAL, WAITING
+from easyjobs.core.task import TaskSpec
 from easyjobs.hub.alerts import Alerts
 from easyjobs.hub.announcer import Announcer
 from easyjobs.hub.catalog import Catalog
@@ -128,7 +129,7 @@ class Hub:
         self.schedules = self.scheduling.schedules
         self.pausing = Pausing(store, self.committer, self.dispatcher, self.roster, self.catalog)
         self.rescuer = Rescuer(store, self.roster, self.committer, self.settings)
-        reception = Reception(
+        self._reception = reception = Reception(
             store,
             self.roster,
             self.catalog,
@@ -196,7 +197,8 @@ class Hub:
         self.runs.learn = self.control.learn
         self._sweeper = Sweeper(store, self.committer)
         self._sweep = Periodic(self._sweeper, store.now)
-        self.lead.gained.append(self._look_for_stopped_runs)
+        self._sweeper.wake = self._sweep.wake
+        self.lead.gained.append(self._sweeper.look)
         turns = Turns(store, turning, self.committer)
         self._turn = Periodic(turns, store.now)
         turns.wake, judge.turned = self._turn.wake, turns.come
@@ -333,15 +335,16 @@ class Hub:
         self._sweeper.abandon(job)
         self._sweep.wake()
 
-    def _look_for_stopped_runs(self) -> None:
-        self._sweeper.look()
-        self._sweep.wake()
-
     # -- doors
 
     async def submit(self, submissions: Sequence[Submission]) -> list[Submitted]:
         """Store all submissions or none; returns when they are durable. Raises the Refused of the first bad one."""
         return await self.control.submit(list(submissions))
+
+    async def declare(self, tasks: Sequence[TaskSpec]) -> None:
+        """Make tasks known that no worker offers yet; returns when that is durable. Raises RegistrationError."""
+        self._reception.declare(list(tasks))
+        await self.committer.drained()
 
     async def wait(self, id: str, seconds: float) -> Job:
         """The job when it has ended, or as it is after `seconds`, or when the server cancels us. Raises NotFound."""

@@ -16,6 +16,7 @@ Code = Literal[
     "task_unknown",
     "no_worker",
     "no_worker_fits",
+    "no_destination",
     "prerequisites",
     "members",
     "not_due",

@@ -290,7 +290,7 @@ class _Page:
 
     def __init__(self, row: Job, graph: Graph, facts: Facts) -> None:
         self.row = row
-        self.ids = {node.name: node_id(row.id, node.name) for node in graph.nodes}
+        self.ids = {"": row.id, **{node.name: node_id(row.id, node.name) for node in graph.nodes}}
         self.leaves = {node.name for node in workflow.leaves(graph)}
         self.progress: Progress = groups.progress_of(row)
         self.progress.members = len(graph.nodes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, nullcontext
 from contextvars import ContextVar, Token
@@ -39,6 +40,7 @@ class JobContext:
     """
 
     __slots__ = (
+        "_callbacks",
         "_cancelled",
         "_heard",
         "_park",
@@ -75,6 +77,7 @@ class JobContext:
         self._cancelled = False
         self._heard = False
         self._stop: Callable[[], None] | None = None
+        self._callbacks: list[Callable[[], object]] = []
 
     @property
     def cancelled(self) -> bool:
@@ -110,6 +113,19 @@ class JobContext:
                 raise ValueError("progress must be a number from 0 to 1, or None")
         self._reporter.progress(self.id, value, str(note))
 
+    def when_cancelled(self, callback: Callable[[], object]) -> None:
+        """Have `callback` called once, in a thread of its own, when the job is asked to stop; at once, if it has been.
+        From any thread. What it raises is logged.
+        """
+        self._callbacks.append(callback)
+        if self._cancelled:
+            self._call_back()
+
+    def _call_back(self) -> None:
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            threading.Thread(target=callback, name=f"{self.task} is to stop", daemon=True).start()
+
     def parked(self) -> AbstractAsyncContextManager[None]:
         """`async with job.parked():` gives the job's slot to others inside; leaving waits until it has one again.
 
@@ -120,6 +136,7 @@ class JobContext:
     def request_cancel(self) -> None:
         """Ask the running function to stop (the executor sees to the rest). On the loop's thread; may be repeated."""
         self._cancelled = True
+        self._call_back()
         if self._stop is not None:
             self._stop()
 

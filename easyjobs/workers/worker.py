@@ -19,6 +19,7 @@ from easyjobs.settings import WorkerSettings, worker_settings
 from easyjobs.tasks.decorator import BoundTask, Declare, bind
 from easyjobs.tasks.dependencies import doubts
 from easyjobs.tasks.handle import Call, JobHandle
+from easyjobs.tasks.offered import offered
 from easyjobs.tasks.options import TaskOptions, WorkflowOptions
 from easyjobs.tasks.registry import Declared, Registry
 from easyjobs.tasks.workflows import BoundWorkflow, DeclaresWorkflows, bind_workflow
@@ -168,12 +169,14 @@ class EasyJobsWorker(DeclaresWorkflows):
         self._declared([task.queue for task in bound])
         return bound
 
-    def embed(self, connect: Dialler, children_dial: Callable[[], str] = str) -> None:
-        """Take the jobs of a hub in this very process, with which it lives and dies, in place of a manager's. Before
-        `start`; the arguments are the constructor's.
+    def offer(self, spec: TaskSpec, function: Callable[..., Any] | None = None) -> None:
+        """Run jobs of the task `spec` with `function`, or bring along a workflow or a task whose jobs are pushed. For
+        ways of declaring tasks beside `task` and `workflow`.
+
+        :raises RegistrationError: as `task`.
         """
-        self._reach = Reach(connect, address=children_dial)
-        self._embedded = True
+        self._registry.add(offered(spec, function, self))
+        self._declared([spec.queue])
 
     def embed(self, connect: Dialler, children_dial: Callable[[], str] = str) -> None:
         """Take the jobs of a hub in this very process, with which it lives and dies, in place of a manager's. Before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -33,6 +34,7 @@ class Sweeper:
         self._abandoned: dict[str, str] = {}  # id -> who cancelled it
         self._runs: dict[str, str] = {}
         self._look = True
+        self.wake: Callable[[], object] = lambda: None
 
     def abandon(self, job: Job) -> None:
         """`job` was cancelled before its prerequisites had completed, or is a run that is to stop."""
@@ -41,6 +43,7 @@ class Sweeper:
     def look(self) -> None:
         """Find the runs that somebody else may have left half stopped."""
         self._look = True
+        self.wake()
 
     async def run_once(self, now: float) -> float | None:
         """Sweep up after all that were cancelled; called again when woken."""

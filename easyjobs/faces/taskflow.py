@@ -1,0 +1,224 @@
+"""Taskflow: tasks and workflows put together, and the ways to run them: pull workers, a scheduler, an API server, the
+command line.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import Any, Final
+
+import msgspec
+
+from easyjobs.core.job import Job
+from easyjobs.core.task import TaskSpec, is_name
+from easyjobs.errors import ConfigurationError, ConnectionLost, NotFound, RegistrationError
+from easyjobs.faces.instances import Parents, TaskInstance
+from easyjobs.faces.pulling import hub_on
+from easyjobs.faces.tasks import Priority, Task, Workflow, merged, priority_of
+from easyjobs.hub.hub import Hub
+from easyjobs.protocol.messages import Submission
+from easyjobs.tasks.context import current_job
+from easyjobs.tasks.handle import JobHandle
+from easyjobs.wire.link import Link
+from easyjobs.workers.worker import EasyJobsWorker
+
+QUEUE: Final = "taskflow"
+
+
+class Taskflow:
+    """The tasks and workflows of an application.
+
+    :param store: where the jobs are: a URL; else EASYJOBS_STORE, else a SQLite file.
+    :param queue: the queue of all of them; two applications on one store have one each.
+    :param monitors: destinations that are told what happens (`easyjobs.LogMonitor` and the like), by the processes of
+        this application.
+    :raises ConfigurationError: a value will not do.
+    """
+
+    def __init__(self, store: str | None = None, *, queue: str = QUEUE, monitors: Sequence[Any] = ()) -> None:
+        if not is_name(queue):
+            raise ConfigurationError(f"{queue!r} cannot name a queue: 1 to 128 of A-Z a-z 0-9 _ . -")
+        self.store = store
+        self.queue = queue
+        self.monitors = list(monitors)
+        self.workflows: dict[str, Workflow] = {}
+        self.tasks: dict[str, Task] = {}
+
+    # -- putting together
+
+    def add_workflows(self, workflows: Iterable[Workflow]) -> None:
+        """Add workflows, with all of their tasks.
+
+        :raises RegistrationError: one has the name of another, or cannot be.
+        """
+        for one in workflows:
+            if one.name in self.workflows and self.workflows[one.name] is not one:
+                raise RegistrationError(f"there are two workflows {one.name!r}")
+            one.spec(self.queue)
+            self._keep_apart(one.name, *(task.job_name for task in one.tasks), besides=one)
+            self.workflows[one.name] = one
+
+    def add_tasks(self, tasks: Iterable[Task]) -> None:
+        """Add tasks that are part of no workflow.
+
+        :raises RegistrationError: one has the name of another, is part of a workflow, or cannot be.
+        """
+        for one in tasks:
+            if one.workflow is not None:
+                raise RegistrationError(
+                    f"task {one.name!r} is part of workflow {one.workflow.name!r}: add that, with add_workflows"
+                )
+            if one.name in self.tasks and self.tasks[one.name] is not one:
+                raise RegistrationError(f"there are two tasks {one.name!r}")
+            one.spec(self.queue)
+            self._keep_apart(one.name, besides=one)
+            self.tasks[one.name] = one
+
+    def _keep_apart(self, *names: str, besides: Task | Workflow) -> None:
+        taken = {name: task for name, task in self._all_tasks().items() if task is not besides}
+        flows: dict[str, object] = {name: flow for name, flow in self.workflows.items() if flow is not besides}
+        if isinstance(besides, Workflow):
+            taken = {name: task for name, task in taken.items() if task.workflow is not besides}
+        for name in names:
+            there = taken.get(name) or flows.get(name)
+            if there is not None:
+                raise RegistrationError(f"{name!r} names {there!r} already")
+
+    def _all_tasks(self) -> dict[str, Task]:
+        inside = {task.job_name: task for flow in self.workflows.values() for task in flow.tasks}
+        return {**inside, **self.tasks}
+
+    def specs(self) -> list[TaskSpec]:
+        """All of it as managers know it. Raises RegistrationError where something cannot be."""
+        tasks = [task.spec(self.queue) for task in self._all_tasks().values()]
+        return tasks + [one.spec(self.queue) for one in self.workflows.values()]
+
+    def puller(self, **settings: Any) -> EasyJobsWorker:
+        """A worker that takes its jobs straight from the store: see `faces.pulling`."""
+        return self.worker(connect=_nowhere, embedded=True, **settings)
+
+    def worker(self, **settings: Any) -> EasyJobsWorker:
+        """A worker of a manager that runs all of it; the settings are those of `EasyJobsWorker`."""
+        worker = EasyJobsWorker(self.queue, **settings)
+        for task in self._all_tasks().values():
+            worker.offer(task.spec(self.queue), None if task.push_destination else _function(task, worker))
+        for one in self.workflows.values():
+            worker.offer(one.spec(self.queue))
+        return worker
+
+    # -- making jobs, straight in the store
+
+    async def queue_task_async(
+        self,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        priority: Priority | None = None,
+        run_at: float | None = None,
+        key: str | None = None,
+    ) -> Job:
+        """Make a job of the task `name` ("workflow.task" of one that is part of a workflow). The job, stored.
+
+        :raises NotFound: there is no such task. Refused: it may not be.
+        """
+        tasks = self._all_tasks()
+        if name not in tasks:
+            raise NotFound(f"No task {name!r}; there are: {', '.join(sorted(tasks)) or 'none'}.")
+        return await self._queue(name, {"params": dict(params or {})}, priority, run_at, key)
+
+    async def queue_workflow_async(
+        self,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        tasks: Mapping[str, Mapping[str, Any]] | None = None,
+        priority: Priority | None = None,
+        run_at: float | None = None,
+        key: str | None = None,
+    ) -> Job:
+        """Start a run of the workflow `name`: with `params` for all its tasks, and those in `tasks` for single ones, by
+        name. The run, stored.
+
+        :raises NotFound: there is no such workflow. Refused: it may not be.
+        """
+        if name not in self.workflows:
+            raise NotFound(f"No workflow {name!r}; there are: {', '.join(sorted(self.workflows)) or 'none'}.")
+        return await self._queue(
+            name, {"params": dict(params or {}), "tasks": dict(tasks or {})}, priority, run_at, key
+        )
+
+    async def _queue(
+        self, name: str, kwargs: dict[str, Any], priority: Priority | None, run_at: float | None, key: str | None
+    ) -> Job:
+        async with self.hub() as hub:
+            (submitted,) = await hub.submit(
+                [
+                    Submission(
+                        hub.job_id(),
+                        self.queue,
+                        name,
+                        kwargs=msgspec.Raw(msgspec.json.encode(kwargs)),
+                        priority=None if priority is None else priority_of(priority),
+                        run_at=run_at,
+                        key=key,
+                    )
+                ]
+            )
+            return submitted.job
+
+    @asynccontextmanager
+    async def hub(self) -> AsyncIterator[Hub]:
+        """A hub on the store that knows all of it, as long as the context is open."""
+        specs = self.specs()
+        async with hub_on(self.store, monitors=self.monitors) as hub:
+            await hub.declare(specs)
+            yield hub
+
+    # -- the command line
+
+    def cli(self, arguments: Sequence[str] | None = None) -> None:
+        """The commands of this application, as `python main.py --help` lists them; for `if __name__ == "__main__":`."""
+        import_module("easyjobs.cli.taskflow").main(self, arguments)
+
+
+async def _nowhere() -> Link:
+    raise ConnectionLost("this worker was not given a store yet")
+
+
+def _function(task: Task, worker: EasyJobsWorker) -> Callable[..., Any]:
+    """What a worker calls for a job of `task`."""
+    name, flow = task.name, None if task.workflow is None else task.workflow.name
+
+    def instance(run: str | None, params: dict[str, Any], parents: Mapping[str, Any]) -> TaskInstance:
+        made = TaskInstance(current_job(), name, flow, run, params, parents)
+        current_job().when_cancelled(lambda: task.on_kill(made))
+        return made
+
+    if inspect.iscoroutinefunction(task.execute):
+
+        async def execute(
+            params: dict[str, Any] = {},  # noqa: B006 - read only
+            given: dict[str, Any] = {},  # noqa: B006
+            parents: dict[str, str] = {},  # noqa: B006
+            run: str | None = None,
+        ) -> Any:
+            results = {parent: await worker.result(id) for parent, id in parents.items()}
+            return await task.execute(instance(run, merged(task, given, params), results))
+
+        return execute
+
+    def execute_in_thread(
+        params: dict[str, Any] = {},  # noqa: B006
+        given: dict[str, Any] = {},  # noqa: B006
+        parents: dict[str, str] = {},  # noqa: B006
+        run: str | None = None,
+    ) -> Any:
+        def fetch(id: str) -> Any:
+            return worker.wait(JobHandle(worker, id, worker.settings.jobs_queue[0], name))
+
+        return task.execute(instance(run, merged(task, given, params), Parents(parents, fetch)))
+
+    return execute_in_thread
