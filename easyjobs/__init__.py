@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from easyjobs.errors import EasyJobsError, JobCancelled, JobFailed, NoRetry, Refused, Retry, WaitTimeout
     from easyjobs.faces.jobmaster import JobMaster
     from easyjobs.manager import EasyJobsManager
+    from easyjobs.monitors.log import LogMonitor
+    from easyjobs.monitors.reports import AlertReport, Heartbeat, JobReport
+    from easyjobs.monitors.webhook import SlackMonitor, WebhookMonitor
     from easyjobs.tasks.context import JobContext, current_job
     from easyjobs.tasks.decorator import task
     from easyjobs.tasks.dependencies import Dependency, same
@@ -29,6 +32,12 @@ _HOMES = {
     "EasyJobsClient": "easyjobs.client",
     "SyncEasyJobsClient": "easyjobs.client",
     "JobMaster": "easyjobs.faces.jobmaster",
+    "LogMonitor": "easyjobs.monitors.log",
+    "WebhookMonitor": "easyjobs.monitors.webhook",
+    "SlackMonitor": "easyjobs.monitors.webhook",
+    "JobReport": "easyjobs.monitors.reports",
+    "AlertReport": "easyjobs.monitors.reports",
+    "Heartbeat": "easyjobs.monitors.reports",
     "task": "easyjobs.tasks.decorator",
     "workflow": "easyjobs.tasks.workflows",
     "chain": "easyjobs.tasks.shapes",
@@ -56,6 +65,12 @@ __all__ = [
     "EasyJobsClient",
     "SyncEasyJobsClient",
     "JobMaster",
+    "LogMonitor",
+    "WebhookMonitor",
+    "SlackMonitor",
+    "JobReport",
+    "AlertReport",
+    "Heartbeat",
     "task",
     "workflow",
     "chain",

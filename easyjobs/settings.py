@@ -50,7 +50,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `max_tasks_per_worker` is how many jobs its embedded worker runs at once, `threads` how many of them in threads.
     `keep_completed` and `keep_others` are how long jobs that have ended are kept, `keep_rows` how many of them at most,
     and `keep_bytes` what the store may take before the oldest of them go. `scheduler` is whether it fires schedules and
-    does what else one process is enough for; without, an `easyjobs scheduler` must. The rest: `hub.settings`.
+    does what else one process is enough for; without, an `easyjobs scheduler` must. `webhook_url` and `slack_webhook`
+    are told what happens, as a `WebhookMonitor` and a `SlackMonitor`. The rest: `hub.settings`.
     """
 
     server_secret: Name | None = None
@@ -72,6 +73,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_result: Bytes = 1_048_576
     stop_grace: Seconds = 25.0
     scheduler: bool = True
+    webhook_url: Name | None = None
+    slack_webhook: Name | None = None
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -172,7 +175,7 @@ def surroundings_of_children(secret: str, queues: Sequence[str]) -> dict[str, st
 
 
 def _is_secret(name: str) -> bool:
-    return name.startswith("EASYJOBS_") and ("SECRET" in name or "TOKEN" in name)
+    return name.startswith("EASYJOBS_") and any(word in name for word in ("SECRET", "TOKEN", "WEBHOOK"))
 
 
 def variables(field: str) -> tuple[str, ...]:
@@ -204,5 +207,6 @@ def _convert(value: Any, wanted: Any, source: str) -> Any:
     except msgspec.ValidationError as error:
         if wanted == Prefix:
             raise ConfigurationError(f"{source}: {value!r} will not do: a prefix is a path like /jobs") from None
-        shown = "the value given" if "secret" in source.lower() else repr(value)
+        hidden = "secret" in source.lower() or "webhook" in source.lower()
+        shown = "the value given" if hidden else repr(value)
         raise ConfigurationError(f"{source}: {shown} will not do: {error}") from None

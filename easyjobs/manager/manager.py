@@ -31,6 +31,8 @@ from easyjobs.manager.hosting import (
     server_leaves,
     take_place,
 )
+from easyjobs.monitors.configured import destinations
+from easyjobs.monitors.courier import hooks_of
 from easyjobs.protocol.messages import Held
 from easyjobs.settings import ManagerSettings, manager_settings, named_manager
 from easyjobs.stores import open_store
@@ -70,6 +72,7 @@ class EasyJobsManager(DeclaresWorkflows):
     :param prefix: where all its routes live: "" or a path as "/jobs".
     :param open_docs: let everybody read `/docs` and `/openapi.json`.
     :param max_tasks_per_worker: how many jobs of its own tasks run at once.
+    :param monitors: who is told what happens: objects with any of the methods that docs/monitoring.md names.
     :param options: the other fields of `ManagerSettings`.
     :param clock: and `ids` are for simulations.
     :raises ConfigurationError: a value will not do.
@@ -87,6 +90,7 @@ class EasyJobsManager(DeclaresWorkflows):
         heartbeat: float | None = None,
         grace: float | None = None,
         queue_depth: int | None = None,
+        monitors: Sequence[Any] = (),
         clock: Clock | None = None,
         ids: Ids | None = None,
         **options: Any,
@@ -106,6 +110,9 @@ class EasyJobsManager(DeclaresWorkflows):
             queue_depth=queue_depth,
             **options,
         )
+        self._monitors = tuple(monitors)
+        for monitor in self._monitors:
+            hooks_of(monitor)  # what will not do is refused where it is written
         self._clock = clock or SystemClock()
         self._ids = ids or Ids()
         self._given_store = None if isinstance(store, str) else store
@@ -190,6 +197,7 @@ class EasyJobsManager(DeclaresWorkflows):
                 clock=self._clock,
                 ids=self._ids,
                 settings=hub_settings(self.settings),
+                monitors=destinations(self._monitors, self.settings),
             )
             hub.following.leaving = server_leaves
             await hub.start()

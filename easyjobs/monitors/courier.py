@@ -43,14 +43,7 @@ class Courier:
 
     def __init__(self, destination: Any, counters: Counter[str], *, most: int = MOST, limit: float = LIMIT) -> None:
         self.name = _name(destination)
-        wanted = getattr(destination, "events", None)
-        self.hooks: dict[Hook, Callable[[Any], Any]] = {
-            hook: method
-            for hook in HOOKS
-            if callable(method := getattr(destination, hook, None)) and (wanted is None or hook in wanted)
-        }
-        if not self.hooks:
-            raise ConfigurationError(f"monitor {self.name} is told nothing: it has none of {', '.join(HOOKS)}")
+        self.hooks = hooks_of(destination)
         self._close_destination = getattr(destination, "aclose", None)
         self._counters = counters
         self._most = most
@@ -168,6 +161,22 @@ class Courier:
             return False
         log.warning("monitor %s could not be told %s: %s", self.name, hook, why, exc_info=error)
         return True
+
+
+def hooks_of(destination: Any) -> dict[Hook, Callable[[Any], Any]]:
+    """The methods of a destination that are called; where it has `events`, only those.
+
+    :raises ConfigurationError: it has none.
+    """
+    wanted = getattr(destination, "events", None)
+    hooks: dict[Hook, Callable[[Any], Any]] = {
+        hook: method
+        for hook in HOOKS
+        if callable(method := getattr(destination, hook, None)) and (wanted is None or hook in wanted)
+    }
+    if not hooks:
+        raise ConfigurationError(f"monitor {_name(destination)} is told nothing: it has none of {', '.join(HOOKS)}")
+    return hooks
 
 
 def _name(destination: Any) -> str:

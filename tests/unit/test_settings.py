@@ -28,7 +28,7 @@ def test_arguments_win_over_variables_and_these_over_defaults() -> None:
 @pytest.mark.parametrize("shape", [ManagerSettings, WorkerSettings])
 def test_every_setting_has_its_variable(shape: type[msgspec.Struct]) -> None:
     examples: dict[str, Any] = {"prefix": "/x", "open_docs": "on", "warn_depth": "50", "heartbeat": "1"}
-    examples["manager_port"] = "99"
+    examples |= {"manager_port": "99", "scheduler": "no"}
     read = manager_settings if shape is ManagerSettings else worker_settings
     for field in msgspec.structs.fields(shape):
         variable = "EASYJOBS_SECRET" if field.name == "server_secret" else f"EASYJOBS_{field.name.upper()}"
@@ -87,6 +87,8 @@ def test_a_secret_is_never_shown() -> None:
     with pytest.raises(ConfigurationError) as refused:
         manager_settings({"EASYJOBS_SECRET": "hush" * 1000})
     assert "hush" not in str(refused.value)
+    with pytest.raises(ConfigurationError, match="EASYJOBS_SLACK_WEBHOOK: the value given will not do"):
+        manager_settings({"EASYJOBS_SLACK_WEBHOOK": "hush" * 1000})
 
 
 def test_where_the_files_of_tasks_are_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +118,8 @@ def test_the_manager_that_the_environment_names(environ: dict[str, str], url: st
 
 
 def test_child_processes_see_no_secret_whatever_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("EASYJOBS_SECRET", "EASYJOBS_MANAGER_SECRET", "EASYJOBS_SECRET_FILE", "MY_OWN_NAME", "PORT")
+    easy = ("EASYJOBS_SECRET", "EASYJOBS_MANAGER_SECRET", "EASYJOBS_SECRET_FILE", "EASYJOBS_SLACK_WEBHOOK")
+    names = (*easy, "MY_OWN_NAME", "PORT")
     for name in names:
         monkeypatch.setenv(name, "hush, a secret" if "MY" in name or "EASY" in name else "8220")
     monkeypatch.setenv("OTHER", "hush")
