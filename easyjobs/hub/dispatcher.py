@@ -33,6 +33,7 @@ class Dispatcher:
         self.pauses: dict[tuple[str, str], Pause] = {}
         self.stopped = False
         self._promised: dict[str, int] = {}  # slots that this batch's shortcuts take, by session
+        self._everywhere = False
 
     def paused(self, lane: Lane) -> bool:
         """Whether jobs of this lane wait because their queue or task is paused."""
@@ -48,13 +49,21 @@ class Dispatcher:
         """Whether a session may be given jobs now."""
         return live.able and not self.stopped and self.pause_of(live.row.worker_id) is None
 
+    def look_everywhere(self) -> None:
+        """Something will be ready with the next commit, and nobody knows in which lane: its claim looks at all of them,
+        so that what is less urgent does not get the slot.
+        """
+        self._everywhere = True
+
     def claim(self) -> Claim | None:
         """What the commit is to hand out besides the shortcuts that were just taken; None when nobody is free or
         nothing may be ready.
         """
-        if not self.ready or self.stopped:
+        wanted, self._everywhere = self._roster.lanes() if self._everywhere else self.ready, False
+        if not wanted or self.stopped:
             return None
-        wanted = {lane for lane in self.ready if not self.paused(lane)} if self.pauses else self.ready
+        if self.pauses:
+            wanted = {lane for lane in wanted if not self.paused(lane)}
         offers = []
         slots = 0
         for live in self._roster.sessions.values():

@@ -173,6 +173,8 @@ class Judge:
                 unit.writes[:0] = links.guards
             if self._catalog.sought and decision.state == COMPLETED:
                 unit.writes += self._turning.fresh(row, now)
+            if row.followers and decision.state in FINAL:
+                self._dispatcher.look_everywhere()
             if options.run_after or options.on_failure or row.followers or row.state == WAITING or links is not None:
                 links = links or Links()
                 self._chains.end(links, row, decision, waiting, word.joins or {}, now)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from pathlib import PurePath
 from typing import Any
 
 import msgspec
@@ -125,8 +127,15 @@ class Dependency:
 
 
 def type_key_of(function: Callable[..., Any]) -> str:
-    """The last name of the module that a function is of."""
-    return str(getattr(function, "__module__", None) or "").rpartition(".")[2]
+    """The last name of the module that a function is of; of the program itself, the one it has where it is imported."""
+    name = str(getattr(function, "__module__", None) or "")
+    if name == "__main__":
+        program = vars(sys.modules[name])
+        if program.get("__spec__") is not None:  # python -m package.module
+            name = str(program["__spec__"].name).removesuffix(".__main__")
+        elif program.get("__file__"):
+            name = PurePath(program["__file__"]).stem
+    return name.rpartition(".")[2]
 
 
 def validate_dependencies(specs: Iterable[TaskSpec]) -> list[str]:

@@ -294,6 +294,33 @@ async def test_nothing_less_urgent_takes_the_slot_while_its_turn_is_taken(house:
 
 
 @story
+async def test_nothing_less_urgent_gets_in_between_what_it_depends_on_and_itself(house: House) -> None:
+    await house.open()
+    peer = await worker(house, FOO, BAR, spec("small"), slots=1)
+    await house.submit("bar", kwargs=CALL, priority=5)
+    await house.submit("small")
+    began = []
+    for _ in range(3):
+        running = await peer.begin()
+        began.append(running.task)
+        peer.finish(running)
+    assert began == ["foo", "bar", "small"]
+
+
+@story
+async def test_what_was_waited_for_is_not_begun_where_it_is_paused(house: House) -> None:
+    await house.open()
+    peer = await worker(house, FOO, BAR, spec("small"), slots=1)
+    bar = await house.submit("bar", kwargs=CALL, priority=5)
+    foo = await peer.begin()
+    await house.submit("small")
+    await house.hub.pause("task", f"{foo.queue}:bar", "ann")
+    peer.finish(foo)
+    assert (await peer.begin()).task == "small"
+    assert (await house.row(bar.id)).state == "queued"
+
+
+@story
 async def test_a_job_that_was_retried_is_not_asked_again(house: House) -> None:
     await house.open()
     peer = await worker(house, FOO, BAR)
