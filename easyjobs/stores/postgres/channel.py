@@ -100,6 +100,7 @@ def writing(address: Address) -> dict[str, str]:
 
 _WHO: Final = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 _END: Final = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2"
+_THERE: Final = "SELECT"
 _MOMENT: Final = "SELECT pg_sleep(0.02)"
 
 
@@ -229,9 +230,13 @@ class Channel:
         unknown: Callable[[], bool] = lambda: False,
         patience: float | None = None,
     ) -> T:
-        seconds = self._address.patience if patience is None else patience
+        seconds = self._address.patience
         begun = False
         try:
+            if patience is not None and patience > seconds:
+                async with asyncio.timeout(seconds):  # only who shows that he is there may take his time
+                    await (await self._connected()).execute(_THERE)
+                seconds = patience
             async with asyncio.timeout(seconds):
                 connection = await self._connected()
                 begun = True
