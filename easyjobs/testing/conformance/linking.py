@@ -27,7 +27,7 @@ from easyjobs.core.changes import (
 )
 from easyjobs.core.job import Edge, Job
 from easyjobs.core.schedule import Rule, Schedule
-from easyjobs.testing.conformance.operations import IDS, SCHEDULES, delays, seldom
+from easyjobs.testing.conformance.operations import IDS, SCHEDULES, delays
 
 
 class Cast:
@@ -67,11 +67,11 @@ def beginnings(draw: st.DrawFn, cast: Cast) -> list[Write]:
     if follower is None:
         return [Release("nobody")]
     follower.state, follower.run_at = "waiting", cast.now + draw(delays)
-    follower.turn = draw(seldom("gather", "close", "close"))
+    follower.turn = draw(st.sampled_from([None, None, "gather", "close"]))
     writes: list[Write] = [Insert(follower)]
     if follower.turn == "close":
         follower.holds = "c1"
-        writes.insert(0, Charge("c1", draw(st.integers(1, 4))))
+        writes.insert(0, Charge("c1", draw(st.integers(2, 9))))
     for _ in range(draw(st.integers(1, 2))):
         first = cast.new() if draw(st.integers(0, 2)) else None
         follower.deps_left += 1

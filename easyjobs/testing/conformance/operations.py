@@ -60,8 +60,9 @@ def free(seen: Sequence[Job]) -> list[str]:
 def jobs(draw: st.DrawFn, now: float, live: Sequence[Session], seen: Sequence[Job]) -> Insert:
     """A new job: queued, now and then in another state, with a key or even an id that may be taken."""
     lane = draw(st.sampled_from(LANES))
+    id = draw(st.sampled_from(free(seen) * 2 + IDS[:2]))
     job = Job(
-        draw(st.sampled_from(free(seen) * 2 + IDS[:2])),
+        id,
         *lane,
         args=draw(st.sampled_from(["[]"] * 9 + ['["\ud800"]'])),
         state=draw(st.sampled_from(["queued"] * 5 + ["waiting", "retry", "failed", "skipped"] + ["running"] * 3)),
@@ -76,7 +77,7 @@ def jobs(draw: st.DrawFn, now: float, live: Sequence[Session], seen: Sequence[Jo
         schedule=draw(seldom(*SCHEDULES)),
         tick=draw(seldom(60.0, 120.0)),
         turn=draw(seldom("check", "spread", "gather", "bind", "map", "expand", "close")),
-        run=draw(seldom(*RUNS)),
+        run=draw(seldom(*RUNS, id)),
         node=draw(seldom("n")),
         late_at=draw(seldom(now - 1, now + 30)),
     )
