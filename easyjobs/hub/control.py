@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import msgspec
 
@@ -11,7 +12,7 @@ from easyjobs.core.changes import Delete
 from easyjobs.core.events import CancelRequested
 from easyjobs.core.job import Job
 from easyjobs.core.states import FINAL, RUNNING
-from easyjobs.errors import Conflict, NotFound, Refused
+from easyjobs.errors import Conflict, NotFound, Refused, Unavailable
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.entries import Arrival, Chore, Judgement, Word
@@ -20,6 +21,9 @@ from easyjobs.hub.submission import Admission
 from easyjobs.ids import derived_id
 from easyjobs.protocol.messages import Submission
 from easyjobs.stores.base import Store
+
+PATIENCE: Final = 10.0
+"""Seconds that people wait for what a store does which fails."""
 
 
 class Submitted(msgspec.Struct):
@@ -92,10 +96,14 @@ class Control:
 
         word.done = done
         self._committer.add(word)
-        return await answer
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await answer
+        except TimeoutError:
+            raise Unavailable("The store does not answer. What was asked is done as soon as it works.") from None
 
     async def cancel(self, id: str, by: str) -> Job:
-        """Cancel a job: at once where it does not run, else its worker is asked. Raises NotFound."""
+        """Cancel a job: at once where it does not run, else its worker is asked. Raises NotFound, Unavailable."""
         _, row = await self._word(Word(id, CancelRequested(by)))
         if row is None:
             raise NotFound(f"No job {id[:64]!r}.")

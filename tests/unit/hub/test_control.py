@@ -48,6 +48,18 @@ async def test_a_store_that_fails_refuses_with_the_right_word(house: House) -> N
 
 
 @story
+async def test_a_cancel_while_the_store_says_nothing_is_done_when_it_speaks_again(house: House) -> None:
+    await house.open(spec())
+    job = await house.submit()
+    house.store.gate.clear()
+    with pytest.raises(Unavailable, match="as soon as it works"):
+        await house.hub.cancel(job.id, "ann")
+    house.store.gate.set()
+    await house.settle()
+    assert (await house.row(job.id)).state == "cancelled"
+
+
+@story
 async def test_unknown_jobs_are_not_found(house: House) -> None:
     await house.open(spec())
     nobody = house.hub.job_id()
