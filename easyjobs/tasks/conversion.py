@@ -99,12 +99,12 @@ def misfits(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any
 
 
 def _convert(shape: Shape, every: bool) -> Convert | None:
-    if not every and all(plain(hint) for hint in shape.hints):
+    if shape.members is None and not every and all(plain(hint) for hint in shape.hints):
         return None
 
     def convert(value: Any) -> Any:
-        if shape.values is not None and value not in shape.values:
-            raise msgspec.ValidationError(f"must be one of {shape.values}")
+        if shape.values is not None:
+            return _chosen(value, shape.values, shape.members or shape.values)
         *others, last = shape.hints
         for hint in others:
             try:
@@ -114,6 +114,13 @@ def _convert(shape: Shape, every: bool) -> Convert | None:
         return _as(value, last)
 
     return convert
+
+
+def _chosen(value: Any, values: list[Any], members: list[Any]) -> Any:
+    for one, member in zip(values, members, strict=True):
+        if one == value and isinstance(one, bool) == isinstance(value, bool):  # to JSON, 1 is not true, but it is 1.0
+            return member if member is not one else value
+    raise msgspec.ValidationError(f"must be one of {values}")
 
 
 def _as(value: Any, hint: Any) -> Any:

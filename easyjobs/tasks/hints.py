@@ -6,10 +6,12 @@ import collections.abc
 import functools
 import inspect
 import logging
+import math
 import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
+from enum import Enum, EnumMeta
 from typing import Annotated, Any, Literal, Optional, Union, get_args, get_origin
 
 import msgspec
@@ -37,10 +39,13 @@ ABSENT: Any = inspect.Parameter.empty
 
 
 class Shape(typing.NamedTuple):
-    """The values a parameter takes: of one of the hints, tried in order; or, if there are `values`, one of those."""
+    """The values a parameter takes: of one of the hints, tried in order; or, if there are `values`, one of those, for
+    which the function gets the `member` at the same place where that is another: of an Enum.
+    """
 
     hints: tuple[Any, ...] = (Any,)
     values: list[Any] | None = None
+    members: list[Any] | None = None
 
 
 class Declared(typing.NamedTuple):
@@ -120,9 +125,12 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _shape(hint: Any, default: Any) -> Shape:
-    values = _listed(hint)
-    if values is not None:
-        return Shape(values=[*values, None] if default is None and None not in values else values)
+    members = _listed(hint)
+    if members is not None:
+        values = [member.value if isinstance(member, Enum) else member for member in members]
+        if default is None and None not in values:
+            values, members = [*values, None], [*members, None]
+        return Shape(values=values, members=members if any(isinstance(m, Enum) for m in members) else None)
     hint = _known(hint)
     if default is None and hint is not Any:
         hint = Optional[hint]  # noqa: UP045 - a hint that is a value has no `|`
@@ -134,11 +142,27 @@ def _shape(hint: Any, default: Any) -> Shape:
 
 
 def _listed(hint: Any) -> list[Any] | None:
-    """The values of an annotation that lists them: `[1, 2, 3]`, or a `Literal`. None where JSON cannot say one."""
-    values = hint if isinstance(hint, list) else list(get_args(hint)) if get_origin(hint) is Literal else None
-    if values is None or not all(v is None or type(v) in (bool, int, float, str) for v in values):
+    """The values of an annotation that lists them: `[1, 2, 3]`, a `Literal`, or an Enum of values that msgspec would
+    not have in one. None where there are none, or where JSON cannot say one.
+    """
+    if isinstance(hint, (list, tuple, range)):
+        values = list(hint)
+    elif get_origin(hint) is Literal:
+        values = list(get_args(hint))
+    elif isinstance(hint, EnumMeta) and not _familiar(hint):
+        values = list(hint)
+    else:
         return None
-    return values
+    if values and all(_scalar(value.value if isinstance(value, Enum) else value) for value in values):
+        return values
+    log.warning("%.200r lists no values that JSON could say; any value is taken", hint)
+    return None
+
+
+def _scalar(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, (bool, int, str))
 
 
 def _known(hint: Any) -> Any:

@@ -43,8 +43,37 @@ class Model(pydantic.BaseModel):
     when: datetime
 
 
+class Motley(enum.Enum):
+    RED = "red"
+    TWO = 2
+    NONE = None
+
+
 class Unknown:
     pass
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "member"),
+    [
+        (Motley, "red", Motley.RED),
+        (Motley, 2, Motley.TWO),
+        (Motley, 2.0, Motley.TWO),
+        (Motley, None, Motley.NONE),
+        ([Motley.RED, True, 1], "red", Motley.RED),
+        ([Motley.RED, 1, True], True, True),
+        ([Motley.RED, True, 1], 1, 1),
+        (Literal[Colour.RED], "red", Colour.RED),
+    ],
+)
+def test_members_of_an_enum_that_are_listed_arrive_as_such(annotation: Any, value: Any, member: Any) -> None:
+    found = converted(annotation, value)
+    assert (found, type(found)) == (member, type(member))
+
+
+def test_a_value_that_is_not_listed_is_refused() -> None:
+    with pytest.raises(ArgumentsRefused, match="must be one of"):
+        converted(Motley, "RED")
 
 
 NOON = "2024-01-02T12:00:00Z"

@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import functools
 import logging
+import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +24,12 @@ from easyjobs.core.signature import ANYTHING, Signature
 from easyjobs.tasks.introspection import signature_of
 
 T = TypeVar("T")
+
+
+class Motley(enum.Enum):
+    RED = "red"
+    TWO = 2
+    NONE = None
 
 
 class Colour(enum.Enum):
@@ -132,6 +139,12 @@ def takes(annotation: Any, value: Any) -> bool:
         (Box[int], [{"content": 1}], [{"content": "a"}]),
         ([1, 2, 3], [1, 3], [4, "1"]),
         (["a", None], ["a", None], ["b"]),
+        ([None, 1, 1.5, True, "1"], [None, 1, 1.0, 1.5, True, "1"], [False, 0, "1.5", 2]),
+        ((1, 2), [1, 2], [3]),
+        (range(2), [0, 1], [2]),
+        ([Colour.RED, 3], ["red", 3], ["RED", "blue"]),
+        (Literal[Colour.RED], ["red"], ["blue"]),
+        (Motley, ["red", 2, 2.0, None], ["RED", 1, 3]),
     ],
 )
 def test_a_type_takes_its_values_and_no_others(annotation: Any, good: list[Any], bad: list[Any]) -> None:
@@ -151,6 +164,10 @@ def test_a_type_takes_its_values_and_no_others(annotation: Any, good: list[Any],
         T,
         list[Unknown],
         [object()],
+        [],
+        [[1], [2]],
+        [math.nan],
+        {1, 2},
         list[datetime | str],
     ],
 )
