@@ -31,10 +31,10 @@ class NamedTask:
 
         :raises ConfigurationError: none is being drawn.
         """
-        return _here(f"task_named({self.name!r})").add(self, args, kwargs)
+        return _here(repr(self)).add(self, args, kwargs)
 
     def __repr__(self) -> str:
-        return f"<NamedTask {self.name}>"
+        return f"<{type(self).__name__} {self.name}>"
 
 
 def task_named(name: str) -> Any:
@@ -214,5 +214,5 @@ def _firsts(part: Any) -> Iterator[Any]:
 def _here(what: str) -> Drawing:
     graph = drawing.current()
     if graph is None:
-        raise ConfigurationError(f"{what} belongs into the function of a workflow, which is none that runs here")
+        raise ConfigurationError(f"{what} is called in the function of a workflow; here, nothing would run it")
     return graph

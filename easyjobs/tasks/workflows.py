@@ -92,8 +92,8 @@ class BoundWorkflow(Bound[P, R]):
 
 
 class Workflow(NamedTask, Generic[P, R]):
-    """A workflow that was declared with a plain `@workflow`: a worker takes it by `include(module)`. In the function
-    of another workflow it can be called, and is a task of that.
+    """A workflow that was declared with a plain `@workflow`: a worker takes it by `include(module)`, and what that
+    gives makes runs. This one can be called in the function of another workflow, and is a task of that.
 
     `function`, `name`, `queue` (None: the worker's) and `options` are as they were given.
     """
@@ -115,9 +115,6 @@ class Workflow(NamedTask, Generic[P, R]):
     def names(self) -> Signature:
         """Its parameters, their annotations unread."""
         return names_of(self.function)
-
-    def __repr__(self) -> str:
-        return f"<Workflow {self.name}>"
 
 
 def bind_workflow(
