@@ -14,6 +14,7 @@ from easyjobs.core.changes import (
     APPLIED,
     AddEdge,
     AppendLogs,
+    Charge,
     Claim,
     Delete,
     Insert,
@@ -24,6 +25,7 @@ from easyjobs.core.changes import (
     PutSession,
     PutTask,
     Release,
+    Stale,
     Unit,
     Update,
     Write,
@@ -36,7 +38,7 @@ from easyjobs.stores import open_store
 from easyjobs.stores.base import JobQuery, Store
 
 LANE = Lane("etl", "load", "")
-IDS = ["done", "running", "follower", "first", "retry", "later", *(f"j{n}" for n in range(3_000))]
+IDS = ["done", "running", "follower", "first", "retry", "later", "run", "node", *(f"j{n}" for n in range(3_000))]
 
 
 def copy(source: str, target: str) -> Result:
@@ -73,6 +75,9 @@ async def fill(store: Store) -> None:
         AddEdge(Edge("running", "follower"), join=True),
         Insert(Job("retry", "etl", "load", state="retry", created_at=now, run_at=now + 60, failures=1)),
         Insert(Job("later", "etl", "load", created_at=now, run_at=now + 3600, deadline=now + 7200)),
+        Insert(Job("run", "etl", "flow", state="waiting", turn="close", deps_left=1, holds="etl:flow", run_at=now)),
+        Insert(Job("node", "etl", "load", run="run", node="first", followers=1, late_at=now, priority=-1, run_at=now)),
+        AddEdge(Edge("node", "run", "count")),
         *(Insert(Job(f"j{n}", "etl", "many", created_at=now, run_at=now)) for n in range(3_000)),
         Insert(gone),
         Delete(gone),
@@ -97,6 +102,8 @@ async def everything(store: Store) -> list[object]:
         await store.edges(IDS),
         await store.followers(IDS),
         await store.fresh(["k"]),
+        await store.by_run(["run"]),
+        [job.id for job in await store.late(10)],
         await store.attempts("retry"),
     ]
 
@@ -121,6 +128,9 @@ def test_everything_is_taken_over_and_goes_on(tmp_path: Path, store_url: str) ->
             (3, "info", "a line"),
             (4, "error", "\ufffd and \x1b"),
         ]
+        assert found[-3:-1] == [{"run": {"queued": 1}}, ["node"]]
+        charged = await store.commit([Unit([Charge("etl:flow", most)]) for most in (1, 2)])
+        assert charged.verdicts == [Stale("room"), APPLIED]
         # the worker that was at it goes on, and its job's follower with it
         job = (await store.jobs(["running"]))["running"]
         end = Update(job, {"state": "completed", "finished_at": store.now()})

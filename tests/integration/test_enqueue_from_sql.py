@@ -20,7 +20,11 @@ from postgres_server import fresh_schema, with_options
 
 from easyjobs import EasyJobsWorker, JobMaster
 from easyjobs.background import Nursery
+from easyjobs.core.changes import PutTask, Unit
 from easyjobs.core.job import Job
+from easyjobs.core.signature import Parameter, Signature
+from easyjobs.core.task import Options, TaskSpec
+from easyjobs.core.workflow import Graph, Node
 from easyjobs.errors import ArgumentsRefused
 from easyjobs.hub.embedded import connect
 from easyjobs.hub.hub import Hub
@@ -151,6 +155,36 @@ def deployed(store_url: str, tasks: ModuleType) -> str:
     ],
 )
 async def test_the_row_is_the_one_that_other_doors_make(deployed: str, task: str, arguments: dict[str, Any]) -> None:
+    await same_at_both_doors(deployed, task, arguments)
+
+
+async def test_a_workflow_becomes_a_run_and_what_is_to_begin_in_time_is_looked_at(deployed: str) -> None:
+    day = Signature((Parameter("day", {"type": "string"}),))
+    graph = Graph((Node("first", "foo"), Node("second", "foo", ("first",))))
+    nightly = TaskSpec(NAME, "nightly", day, Options(sla=90.0, priority=3), kind="workflow", graph=graph)
+    prompt = TaskSpec(NAME, "prompt", day, Options(sla=0.5))
+    store = open_store(deployed)
+    await store.open()
+    try:
+        await store.commit([Unit([PutTask(spec, store.now())]) for spec in (nightly, prompt)])
+    finally:
+        await store.close()
+    run = await same_at_both_doors(deployed, "nightly", {"day": "2026-11-21"})
+    assert (run.turn, run.signature, run.priority, run.late_at) == (
+        "expand",
+        nightly.lane.signature,
+        3,
+        run.run_at + 90,
+    )
+    job = await same_at_both_doors(deployed, "prompt", {"day": "2026-11-21"})
+    assert (job.turn, job.late_at) == (None, job.run_at + 0.5)
+    async with caller(deployed) as someone:
+        with pytest.raises(asyncpg.InvalidParameterValueError, match="day"):
+            await someone.insert("nightly", {"day": 7})
+
+
+async def same_at_both_doors(deployed: str, task: str, arguments: dict[str, Any]) -> Job:
+    """The job that SQL makes of a call, which is as the hub makes it."""
     async with caller(deployed) as someone:
         mine = await someone.insert(task, arguments)
         hub = Hub(open_store(deployed))
@@ -166,15 +200,17 @@ async def test_the_row_is_the_one_that_other_doors_make(deployed: str, task: str
         def told(job: Job) -> dict[str, Any]:
             facts = msgspec.structs.asdict(job)
             wait = None if job.deadline is None else round(job.deadline - job.run_at, 3)
-            facts |= {"deadline": wait}
+            late = None if job.late_at is None else round(job.late_at - job.run_at, 3)
+            facts |= {"deadline": wait, "late_at": late}
             return {name: value for name, value in facts.items() if name not in ("id", "seq", "created_at", "run_at")}
 
         assert is_job_id(mine)
         assert mine[14] == "7"
         assert abs(jobs[mine].created_at - jobs[theirs].created_at) < 60
         assert told(jobs[mine]) == told(jobs[theirs])
-        columns = f"SELECT count(DISTINCT (ready, state, turn)) FROM {someone.schema}.jobs"
-        assert await someone.connection.fetchval(columns) == 1
+        columns = f"SELECT count(DISTINCT (ready, state, turn)) FROM {someone.schema}.jobs WHERE task = $1"
+        assert await someone.connection.fetchval(columns, task) == 1
+        return jobs[mine]
 
 
 async def test_a_priority_that_is_given_counts(deployed: str) -> None:
