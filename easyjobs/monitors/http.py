@@ -46,7 +46,7 @@ class Poster:
             parsed = httpx.URL(url)
         except (httpx.InvalidURL, TypeError):
             parsed = None
-        if parsed is None or parsed.scheme not in ("http", "https") or not parsed.host:
+        if parsed is None or parsed.scheme not in ("http", "https") or not parsed.host or "%" in parsed.host:
             raise ConfigurationError("the address of a monitor must be a URL of http or https, with a host")
         if tries < 1 or not 0 < timeout < WHOLE or pause < 0:
             raise ConfigurationError(f"a monitor needs 1 try or more, of up to {WHOLE:g} s, and a pause of 0 or more")
@@ -103,7 +103,7 @@ class Poster:
                 await _read(response)
         except TimeoutError:
             return f"did not answer within {self._timeout:g} s", 0.0
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, UnicodeError) as error:
             return f"cannot be reached: {type(error).__name__}", 0.0
         status = response.status_code
         if response.is_success:

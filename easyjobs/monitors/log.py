@@ -18,16 +18,19 @@ LEVELS: Final[dict[Hook, int]] = {
 }
 """Successes are INFO."""
 
+UNTOLD: Final = tuple(hook for hook in HOOKS if hook != "alert")
+"""All that is in no log otherwise."""
+
 
 class LogMonitor(Telling):
     """Writes a line for each of `events` to a logger.
 
     :param logger: or its name; failures are errors in it, retries and alerts warnings, successes information and
-        heartbeats are for debugging. Alerts are in the log of the manager besides.
+        heartbeats are for debugging. Alerts, which the manager logs itself, only where `events` names them.
     :raises ConfigurationError: there is no such event.
     """
 
-    def __init__(self, logger: logging.Logger | str = "easyjobs.monitor", events: Iterable[str] = HOOKS) -> None:
+    def __init__(self, logger: logging.Logger | str = "easyjobs.monitor", events: Iterable[str] = UNTOLD) -> None:
         self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
         self.events = chosen(events)
 
