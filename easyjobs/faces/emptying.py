@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Final
 
 from easyjobs.core.job import Lane
@@ -12,6 +13,8 @@ from easyjobs.hub.hub import Hub
 from easyjobs.hub.roster import Live
 from easyjobs.stores.base import JobQuery
 from easyjobs.workers.worker import EasyJobsWorker
+
+log = logging.getLogger("easyjobs")
 
 LOOK: Final = 0.02
 """Seconds between two looks whether the queue is empty."""
@@ -36,6 +39,7 @@ async def until_empty(hub: Hub, worker: EasyJobsWorker) -> None:
     :raises RegistrationError: the tasks are refused.
     """
     lanes = frozenset(spec.lane for spec in worker.specs())
+    names = {lane[:2] for lane in lanes}
     clock = asyncio.get_running_loop().time
     idle_since = clock()
     elsewhere = _Elsewhere(hub, lanes)
@@ -45,12 +49,14 @@ async def until_empty(hub: Hub, worker: EasyJobsWorker) -> None:
         if live is None or live.lanes != lanes or live.held or _runs_in(hub, live):
             idle_since = clock()
             continue
-        ready = lanes.intersection(await hub.store.lanes())
+        ready = {lane[:2] for lane in await hub.store.lanes()} & names  # those with other parameters may be made to fit
         if live.held or await elsewhere.in_doubt():
             continue
         if not ready and not await _tried_again_soon(hub, lanes):
             return
         if ready and clock() - idle_since > PATIENCE:
+            left = ", ".join(sorted(map(":".join, ready)))
+            log.warning("jobs of %s are left: paused, beyond what may run at once, or with other parameters", left)
             return
     raise RegistrationError(f"the tasks are refused: {worker.refused}")
 

@@ -137,7 +137,8 @@ class JobMaster:
     ) -> str:
         """Put a job into the queue; its id.
 
-        :raises Refused: no such task, or wrong arguments (says which).
+        :raises Refused: no such task, or wrong arguments (says which). ConfigurationError: nothing was ever deployed
+            there.
         """
         return _run(self.insert_job_async(type_key, task_key, priority, arguments))
 
@@ -168,8 +169,6 @@ class JobMaster:
     async def run_async(self) -> list[RanJob]:
         """As `run`, on an event loop."""
         async with self._hub() as hub:
-            if not hub.catalog.entries:
-                raise ConfigurationError("No task was ever deployed there: call jobmaster.deploy() first.")
             nursery = Nursery("jobmaster")
 
             async def dial() -> Link:
@@ -191,6 +190,8 @@ class JobMaster:
         hub = Hub(open_store(self._url, shared=True), settings=self._settings)
         await hub.start()
         try:
+            if not hub.catalog.entries:
+                raise ConfigurationError("No task was ever deployed there: call jobmaster.deploy() first.")
             yield hub
         finally:
             await hub.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -172,6 +173,51 @@ def test_wrong_dependencies_are_refused_unless_they_are_not_to_be_judged(tmp_pat
         with pytest.raises(RegistrationError, match="gone"):
             master(tmp_path, module).deploy()
         JobMaster(f"sqlite:///{tmp_path}/jobs.db", modules=[module], _validate_dependencies=False).deploy()
+
+
+def test_jobs_of_earlier_parameters_run_if_they_fit_and_are_left_if_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def deployed(text: str) -> JobMaster:
+        (module,) = loaded(tmp_path, "changing_tasks_of_a_test", f"from easyjobs import task\n@task\ndef foo({text}")
+        jobmaster = master(tmp_path, module)
+        jobmaster.deploy()
+        return jobmaster
+
+    first = deployed("a: int): return a")
+    for n in range(50):
+        first.insert_job("changing_tasks_of_a_test", "foo", 0, {"a": n})
+    second = deployed("a: int, b: int = 100): return a + b")
+    assert [job.result for job in second.run()] == [100 + n for n in range(50)]
+    second.insert_job("changing_tasks_of_a_test", "foo", 0, {"a": 1, "b": 1})
+    assert deployed("a: str): return a").run() == []
+    assert "jobs of changing_tasks_of_a_test:foo are left" in caplog.text
+    assert [job.result for job in second.run()] == [2]
+
+
+def test_a_program_with_tasks_of_its_own_has_them_under_its_own_name(tmp_path: Path) -> None:
+    program = (
+        "import own\nfrom easyjobs import JobMaster, task\n@task\ndef foo(): pass\n"
+        "if __name__ == '__main__': print(*(f'{t.queue}:{t.name}' for t in JobMaster('memory:').tasks()))"
+    )
+    (tmp_path / "own.py").write_text(program)
+    for how in (["own.py"], ["-m", "own"]):
+        done = subprocess.run([sys.executable, *how], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == ["own:foo"]
+
+
+def test_two_modules_of_one_last_name_may_not_have_the_same_task(tmp_path: Path, many: ModuleType) -> None:
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / f"{many.__name__}.py").write_text(MANY_TASKS)
+    sys.path.insert(0, str(tmp_path))
+    try:
+        other = importlib.import_module(f"package.{many.__name__}")
+        with pytest.raises(RegistrationError, match="has two tasks 'each'"):
+            master(tmp_path, many, other).deploy()
+    finally:
+        sys.path.remove(str(tmp_path))
+        for name in ("package", f"package.{many.__name__}"):
+            del sys.modules[name]
 
 
 async def test_on_a_loop_there_are_coroutines(tmp_path: Path, many: ModuleType) -> None:
