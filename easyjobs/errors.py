@@ -19,6 +19,7 @@ EasyJobsError
 │   └── JobCancelled            … or was cancelled or skipped
 ├── WaitTimeout                 a wait ended before the job did (the job goes on)
 ├── ResultRefused               what a task returned is not JSON, or too large; never retried
+├── ScriptFailed                what a script printed is not the result of a success
 ├── NoCurrentJob                `current_job()` was asked for where no job runs
 ├── ConnectionLost              no manager is reachable
 ├── ProtocolError               the other side broke docs/protocol.md
@@ -169,6 +170,10 @@ class WaitTimeout(EasyJobsError):
 
 class ResultRefused(EasyJobsError):
     """What a task returned cannot be stored: it is not JSON, or too large. Never retried."""
+
+
+class ScriptFailed(EasyJobsError):
+    """A script ended with status 0, but printed no result, several, one that cannot be read, or one of no success."""
 
 
 class NoCurrentJob(EasyJobsError, LookupError):

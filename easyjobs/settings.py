@@ -6,6 +6,7 @@ An argument wins over its variable, the variable over the default. This is the o
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
@@ -156,6 +157,34 @@ def task_dir(given: str | None = None, environ: Mapping[str, str] | None = None)
     """The folder with the files of `subprocess=True` tasks as of now; None where nobody names one."""
     environ = os.environ if environ is None else environ
     return given or next((environ[name] for name in variables("worker_task_dir") if environ.get(name)), None)
+
+
+def scripts_folder(given: str | None = None, environ: Mapping[str, str] | None = None) -> str:
+    """The folder of scripts as of now: EASYJOBS_SCRIPTS, else the working folder, where nobody names one."""
+    environ = os.environ if environ is None else environ
+    return given or environ.get("EASYJOBS_SCRIPTS") or "."
+
+
+def interpreters_here(environ: Mapping[str, str] | None = None) -> dict[str, list[str]]:
+    """What EASYJOBS_INTERPRETERS says as of now, by extension: ".R=Rscript --vanilla; .jl=julia".
+
+    :raises ConfigurationError: it says something else.
+    """
+    environ = os.environ if environ is None else environ
+    found: dict[str, list[str]] = {}
+    for part in filter(str.strip, environ.get("EASYJOBS_INTERPRETERS", "").split(";")):
+        extension, _, command = (piece.strip() for piece in part.partition("="))
+        try:
+            words = shlex.split(command)
+        except ValueError:
+            words = []
+        if not extension.startswith(".") or not words:
+            raise ConfigurationError(
+                f"EASYJOBS_INTERPRETERS: {part.strip()!r} will not do: it is '.ext=program arguments', several with "
+                "semicolons between"
+            )
+        found[extension] = words
+    return found
 
 
 def surroundings_of_children(secret: str, queues: Sequence[str]) -> dict[str, str]:

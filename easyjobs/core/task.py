@@ -22,6 +22,9 @@ def is_name(text: str) -> bool:
     return NAME.match(text) is not None and text.strip(".") != ""
 
 
+Kind = Literal["async", "thread", "process", "script", "workflow"]
+"""How the jobs of a task are run."""
+
 Operator = Literal["+", "-", "*", "/", "//", "%"]
 
 
@@ -87,7 +90,7 @@ class TaskSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     signature: Signature
     options: Options = Options()
     doc: str = ""
-    kind: Literal["async", "thread", "process", "script", "workflow"] = "async"
+    kind: Kind = "async"
     default_args: DefaultArgs | None = None
     schedule: Rule | None = None
     meta: dict[str, Any] = {}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -34,21 +32,17 @@ from easyjobs.executors.pipe import (
     word,
 )
 from easyjobs.executors.ran import Ran, failed
+from easyjobs.executors.watching import Watching
 from easyjobs.tasks.context import LEVELS, JobContext
-from easyjobs.tasks.safely import cut
 
 LINGER: Final = 5.0
 """Seconds that a child whose outcome is settled may take to exit."""
 
-LAST_LINES: Final = 20
-LAST_LINE: Final = 1000
 
-
-class ChildAttempt:
+class ChildAttempt(Watching):
     """Watches over one child. Make it, give `say` to `Child.start`, then `run` it, once.
 
-    :param grace: seconds from SIGTERM to SIGKILL. `stored`: waits until the lines of a job are stored. `script`: the
-        file that runs, None for a function.
+    :param stored: waits until the lines of a job are stored. `script`: the file that runs, None for a function.
     """
 
     def __init__(
@@ -60,29 +54,14 @@ class ChildAttempt:
         script: Path | None,
         no_retry_on: tuple[str, ...],
     ) -> None:
-        self._context = context
-        self._grace = grace
+        super().__init__(context, grace, no_retry_on)
         self._nursery = nursery
         self._stored = stored
         self._script = script
-        self._no_retry_on = no_retry_on
-        self._loop = asyncio.get_running_loop()
-        self._child: Child | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._timers: list[asyncio.TimerHandle] = []
-        self._timeout: asyncio.TimerHandle | None = None
         self._parked: dict[int, asyncio.Event] = {}
         self._waits: list[asyncio.Task[None]] = []
-        self._lines: deque[str] = deque(maxlen=LAST_LINES)
         self._begun = False
-        self._stopping = False
-        self._over: Exception | None = None
-        self._ran: Ran | None = None
-
-    def say(self, level: str, line: str) -> None:
-        """The child printed a line."""
-        self._lines.append(line[:LAST_LINE])
-        self._context._reporter.log(self._context.id, level, line)
 
     async def run(self, child: Child, order: Order, timeout: float | None, longest: int) -> Ran:
         """Give the child its order and wait for its end.
@@ -91,39 +70,14 @@ class ChildAttempt:
         """
         self._child = child
         conversation = self._nursery.spawn(self._converse(order, longest), "conversation")
-        if timeout is not None:
-            self._timeout = self._loop.call_later(timeout, self._time_over, timeout)
-        self._context._stop = self._stop
-        if self._context._cancelled:
-            self._stop()
         try:
-            status = await child.wait()
+            status = await self._exit(child, timeout, conversation)
         except asyncio.CancelledError as error:
             return failed(error, self._no_retry_on)
         finally:
-            self._context._stop = None
-            if self._timeout is not None:
-                self._timeout.cancel()
-            for timer in self._timers:
-                timer.cancel()
-            await child.close(conversation)
             for wait in self._waits:
                 wait.cancel()
         return self._end(status)
-
-    def too_large(self, used: int, most: int) -> None:
-        """The child uses more memory than it may."""
-        if self._ran is None:
-            self._over = MemoryError(
-                f"the child process and what it started used {used / 2**20:.0f} MiB; "
-                f"max_memory allows {most / 2**20:.0f} MiB"
-            )
-            self.kill()
-
-    def kill(self) -> None:
-        """End the child at once."""
-        if self._child is not None:
-            self._child.signal(signal.SIGKILL)
 
     def _silent(self) -> None:
         """The child lives, and has closed what it talks with us by."""
@@ -133,20 +87,6 @@ class ChildAttempt:
             )
         self.kill()
 
-    # -- stopping
-
-    def _stop(self) -> None:
-        """SIGTERM to the group now, SIGKILL after the grace."""
-        if not self._stopping and self._child is not None:
-            self._stopping = True
-            self._child.signal(signal.SIGTERM)
-            self._timers.append(self._loop.call_later(self._grace, self.kill))
-
-    def _time_over(self, timeout: float) -> None:
-        if not self._context._cancelled:
-            self._over = TimeoutError(f"the task took longer than its timeout of {timeout:g} s")
-        self._stop()
-
     def _settled(self, ran: Ran) -> None:
         """Nothing but its exit is awaited of the child now."""
         self._ran = ran
@@ -155,7 +95,7 @@ class ChildAttempt:
     # -- talking with the child
 
     async def _converse(self, order: Order, longest: int) -> None:
-        if self._child is None:
+        if self._child is None or self._child.pipe is None:
             return
         reader, self._writer = await asyncio.open_connection(sock=self._child.pipe)
         try:
@@ -228,33 +168,15 @@ class ChildAttempt:
         return self._failed(ChildProcessError(self._why(status)))
 
     def _why(self, status: int) -> str:
-        last = next((line for line in reversed(self._lines) if line.strip()), "")
-        said = f": {last}" if last else ""
         if status == CUT_OFF and self._begun:
             return (
                 "the task closed the file by which its child process talks with the worker, so its outcome is not known"
             )
-        if status < 0:
-            return f"the child process was killed by {_name_of(-status)}{said}"
-        if status > 0:
-            return f"the child process ended with status {status}{said}"
+        if status != 0:
+            return f"the child process {self._ended_with(status)}"
         if self._script is not None and not self._begun:
             return (
                 f"{self._script.name} ended without calling its function: mark it with @subprocess (from "
                 "easyjobs.workers.task) and call it, without arguments, under `if __name__ == '__main__':`"
             )
-        return f"the child process ended with status 0, but without a result{said}"
-
-    def _failed(self, error: Exception) -> Ran:
-        if self._lines:
-            text = cut("\n".join(self._lines), LAST_LINES * LAST_LINE)
-            error.add_note(f"The last lines of its output:\n{text}")
-        return failed(error, self._no_retry_on)
-
-
-def _name_of(number: int) -> str:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-    return f"{name} (perhaps the system had no memory left)" if number == signal.SIGKILL else name
+        return f"the child process ended with status 0, but without a result{self._last()}"

@@ -11,23 +11,39 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from easyjobs.executors.output import Output
+from easyjobs.executors.output import LONGEST, Output
 from easyjobs.executors.pipe import VARIABLE
 
 CLEARING: Final = 2.0
 """Seconds after its end that what holds its pipes open is waited for."""
 
 
+class Files(NamedTuple):
+    """What a child has besides its environment: a folder to run in (None: ours), open files for its input and output
+    (None: nothing, and lines for the log), who sees each line of its output as it is, of up to `longest` bytes.
+    """
+
+    cwd: str | None = None
+    stdin: int | None = None
+    stdout: int | None = None
+    seen: Callable[[bytes], None] | None = None
+    longest: int = LONGEST
+
+
+_ALONE: Final = Files()
+
+
 class Child:
     """One process with all that it starts and that stays in its group. Made by `start`; `close` it when it has ended.
 
-    `pipe` is our end of the pipe between the two; `pid` also names its session and its group.
+    `pipe` is our end of the pipe between the two, where it is one of ours that can talk; `pid` also names its session
+    and its group.
     """
 
     def __init__(
-        self, process: subprocess.Popen[bytes], pipe: socket.socket, lifeline: int, outputs: list[Output]
+        self, process: subprocess.Popen[bytes], pipe: socket.socket | None, lifeline: int, outputs: list[Output]
     ) -> None:
         self.pid = process.pid
         self.pipe = pipe
@@ -37,7 +53,8 @@ class Child:
 
     @classmethod
     def start(cls, command: Sequence[str], env: Mapping[str, str], say: Callable[[str, str], None]) -> Child:
-        """Start `command`; `say` gets each line of its output with its level: "info", and "warning" of its stderr.
+        """Start `command`, which runs our code; `say` gets each line of its output with its level: "info", and
+        "warning" of its stderr.
 
         :raises OSError: it cannot be started.
         """
@@ -46,23 +63,52 @@ class Child:
             theirs.callback(its.close)
             ours.callback(mine.close)
             mine.setblocking(False)
+            child = cls._start(command, {**env, VARIABLE: str(its.fileno())}, say, _ALONE, (its.fileno(),))
+            child.pipe = mine
+            ours.pop_all()
+        return child
+
+    @classmethod
+    def start_stranger(
+        cls, command: Sequence[str], env: Mapping[str, str], say: Callable[[str, str], None], files: Files
+    ) -> Child:
+        """Start `command`, which knows nothing of us: as `start`, without a pipe, with a folder and files of its own.
+
+        :raises OSError: it cannot be started.
+        """
+        return cls._start(command, env, say, files, ())
+
+    @classmethod
+    def _start(
+        cls,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        say: Callable[[str, str], None],
+        files: Files,
+        passed: tuple[int, ...],
+    ) -> Child:
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             life, lifeline = _pipe(theirs, ours)
             out, its_out = _pipe(ours, theirs)
             err, its_err = _pipe(ours, theirs)
             # not the loop's own way: uvloop's leaves copies of the outputs open in the child, and forks more slowly
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter, and a list of arguments
+            process = subprocess.Popen(  # noqa: S603 - a list of arguments, for no shell
                 command,
-                stdin=subprocess.DEVNULL,
-                stdout=its_out,
+                stdin=subprocess.DEVNULL if files.stdin is None else files.stdin,
+                stdout=its_out if files.stdout is None else files.stdout,
                 stderr=its_err,
-                env={**env, VARIABLE: str(its.fileno())},
-                pass_fds=(its.fileno(), life),
+                cwd=files.cwd,
+                env=env,
+                pass_fds=(*passed, life),
                 start_new_session=True,
             )
             _die_with_us(life, process.pid)
             ours.pop_all()
-        outputs = [Output(out, lambda line: say("info", line)), Output(err, lambda line: say("warning", line))]
-        return cls(process, mine, lifeline, outputs)
+        outputs = [
+            Output(out, lambda line: say("info", line), seen=files.seen, longest=files.longest),
+            Output(err, lambda line: say("warning", line)),
+        ]
+        return cls(process, None, lifeline, outputs)
 
     def drain(self) -> None:
         """Take all output that it has written until now."""
@@ -79,7 +125,7 @@ class Child:
         await _ended(self._process)
         return self._process.wait()
 
-    async def close(self, conversation: asyncio.Task[None]) -> None:
+    async def close(self, conversation: asyncio.Task[None] | None = None) -> None:
         """It has ended: end what it left in its group, take its last output and words, and close the pipes; after two
         seconds also where a process that left the group holds them open. `conversation` is who reads `pipe`.
         """
@@ -88,13 +134,15 @@ class Child:
             async with asyncio.timeout(CLEARING):
                 for output in self._outputs:
                     await output.ended.wait()
-                await asyncio.wait((conversation,))
+                if conversation is not None:
+                    await asyncio.wait((conversation,))
                 if self._process.poll() is None:  # nobody waited for it: the attempt was given up
                     await _ended(self._process)
         except TimeoutError:
             pass
         finally:
-            conversation.cancel()
+            if conversation is not None:
+                conversation.cancel()
             for output in self._outputs:
                 output.close()
             os.close(self._lifeline)

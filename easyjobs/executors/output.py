@@ -22,12 +22,22 @@ MOST_DRAINED: Final = 16
 class Output:
     """Reads one pipe, from now until its end, and calls `take` with each line, without its end.
 
-    What is no UTF-8 is replaced. `ended` is set when the pipe has come to its end, or was closed.
+    What is no UTF-8 is replaced. `seen` gets each line before, as it is. Of a line of more than `longest` bytes the
+    rest is passed over. `ended` is set when the pipe has come to its end, or was closed.
     """
 
-    def __init__(self, fd: int, take: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        fd: int,
+        take: Callable[[str], None],
+        *,
+        seen: Callable[[bytes], None] | None = None,
+        longest: int = LONGEST,
+    ) -> None:
         self._fd = fd
         self._take = take
+        self._seen = seen
+        self._longest = longest
         self._loop = asyncio.get_running_loop()
         self._rest = b""
         self._passing = False
@@ -83,13 +93,15 @@ class Output:
                 self._passing = False
             else:
                 self._line(line)
-        if len(self._rest) > LONGEST or self._passing:
+        if len(self._rest) > self._longest or self._passing:
             if not self._passing:
-                self._line(self._rest[:LONGEST], " … the rest of the line is left out")
+                self._line(self._rest[: self._longest], " … the rest of the line is left out")
             self._passing = True
             self._rest = b""
         return len(lines)
 
     def _line(self, line: bytes, mark: str = "") -> None:
+        if self._seen is not None:
+            self._seen(line)
         # NUL is the one character that no database takes as text
         self._take(line.removesuffix(b"\r").decode("utf-8", "replace").replace("\0", "\ufffd") + mark)

@@ -37,6 +37,7 @@ from easyjobs.protocol.messages import Held
 from easyjobs.settings import ManagerSettings, manager_settings, named_manager
 from easyjobs.stores import open_store
 from easyjobs.stores.base import Store
+from easyjobs.tasks.declaring import DeclaresScripts
 from easyjobs.tasks.decorator import BoundTask, Declare
 from easyjobs.tasks.handle import Call, JobHandle
 from easyjobs.tasks.options import ScheduledOptions, TaskOptions, WorkflowOptions
@@ -60,7 +61,7 @@ SHORT_SECRET = 16
 _managers: WeakKeyDictionary[FastAPI, EasyJobsManager] = WeakKeyDictionary()
 
 
-class EasyJobsManager(DeclaresWorkflows):
+class EasyJobsManager(DeclaresWorkflows, DeclaresScripts):
     """Holds queues, jobs and workers' sessions, and serves the API. Make it, declare tasks with `@manager.task(...)`,
     and give `manager.lifespan` to a FastAPI application, or use `create` inside its `on_event('startup')`.
 

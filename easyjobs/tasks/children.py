@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 from easyjobs.errors import RegistrationError
 
-ChildKind = Literal["process", "script"]
+ChildKind = Literal["process", "script", "program"]
+"""A function there, a file of WORKER_TASK_DIR with one, or anything that can be started (`script=`)."""
 
 
 class FunctionName(NamedTuple):
@@ -24,8 +25,8 @@ def child_kind(function: Callable[..., Any], options: Mapping[str, Any], where: 
     """How a task declared with these options runs in a child process; None: it runs in its worker.
 
     :param where: names the task and its place in the error.
-    :raises RegistrationError: `process` and `subprocess` together, a function that no other process could import, or
-        options that only a child process can have.
+    :raises RegistrationError: two of `process`, `subprocess` and `script`, a function that no other process could
+        import, or options that only a child process can have.
     """
     for option in ("process", "subprocess"):
         if not isinstance(options.get(option, False), bool):
@@ -35,8 +36,14 @@ def child_kind(function: Callable[..., Any], options: Mapping[str, Any], where: 
         raise RegistrationError(
             f"{where}: process=True runs this function, subprocess=True a file of WORKER_TASK_DIR; choose one"
         )
+    if options.get("script") is not None:
+        if process or script:
+            raise RegistrationError(
+                f"{where}: script= runs that script in a process of its own already; leave out the other"
+            )
+        return "program"
     if options.get("max_memory") is not None and not process and not script:
-        raise RegistrationError(f"{where}: max_memory needs a child process: process=True or subprocess=True")
+        raise RegistrationError(f"{where}: max_memory needs a child process: process=True, subprocess=True or script=")
     if process and name_of(function) is None:
         raise RegistrationError(
             f"{where}: process=True imports the function by its name in a fresh process, so it must be a function of a "

@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, ove
 import msgspec
 
 from easyjobs.core.signature import ANYTHING, Signature
-from easyjobs.core.task import DefaultArgs, Options, TaskSpec, is_name
+from easyjobs.core.task import DefaultArgs, Kind, Options, TaskSpec, is_name
 from easyjobs.errors import RegistrationError
 from easyjobs.tasks import drawing
 from easyjobs.tasks.calling import Bound
@@ -23,6 +23,7 @@ from easyjobs.tasks.handle import Caller
 from easyjobs.tasks.introspection import names_of, signature_of
 from easyjobs.tasks.options import TaskOptions, task_options
 from easyjobs.tasks.schedules import recurrence
+from easyjobs.tasks.scripts import program_of, shape_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,7 +46,8 @@ class Task(Generic[P, R]):
         self.options = options
         where = place_of(self.function, self.name)
         _check_names(task_options(options, where), self.function, where)
-        child_kind(self.function, options, where)
+        if child_kind(self.function, options, where) == "program":
+            shape_of(options["script"], where)
         recurrence(self.function, options, where)
         if queue is not None and not is_name(queue):
             raise RegistrationError(f"{where}: {_name_rule('queue', queue)}")
@@ -76,7 +78,8 @@ class BoundTask(Bound[P, R]):
     """A task of a queue. Calling it makes a job and awaits its result; made by `bind`.
 
     `function` is the function itself, `name` and `queue` say where its jobs go; `child` how it runs in a child process,
-    None where it does not; `default_args` what its ticks call it with.
+    None where it does not; `program` what it starts there if that is not the function; `default_args` what its ticks
+    call it with.
     """
 
     def __init__(self, function: Callable[P, Any], caller: Caller | None, queue: str, name: str, options: TaskOptions):
@@ -88,6 +91,7 @@ class BoundTask(Bound[P, R]):
         self.is_coroutine = _is_coroutine_function(function)
         self._options = task_options(options, where)
         self.child = child_kind(function, options, where)
+        self.program = program_of(options.get("script"), where)
         self._rule, self.default_args = recurrence(function, options, where)
         self.no_retry_on = self._options.no_retry_on
         _check_names(self._options, function, where)
@@ -111,7 +115,7 @@ class BoundTask(Bound[P, R]):
             signature=self._signature(),
             options=self._options,
             doc=(inspect.getdoc(self.function) or "")[:_DOC_LIMIT] if _has_own_doc(self.function) else "",
-            kind=self.child or ("async" if self.is_coroutine else "thread"),
+            kind=self._kind(),
             default_args=self.default_args,
             schedule=self._rule,
         )
@@ -124,11 +128,18 @@ class BoundTask(Bound[P, R]):
             place = ".".join(map(str, error["loc"]))
             log.warning("%s: default_args %s: %s; passed as it is written", where, place, error["message"])
 
+    def _kind(self) -> Kind:
+        if self.child is None:
+            return "async" if self.is_coroutine else "thread"
+        return "script" if self.child == "program" else self.child
+
     def _signature(self) -> Signature:
         try:
             signature = signature_of(self.function, self._options.write_all)
         except RegistrationError as error:
             raise RegistrationError(f"{place_of(self.function, self.name)}: {error}") from None
+        if self.program is not None:
+            return msgspec.structs.replace(signature, returns={"type": "object"})  # the function returns arguments
         # a script's function stands elsewhere: the one declared for it says its parameters, or nothing
         return ANYTHING if self.child == "script" and not signature.parameters else signature
 
@@ -158,6 +169,20 @@ class BoundTask(Bound[P, R]):
         return self.function(*args, **kwargs)
 
 
+class ScriptTask(BoundTask[..., dict[str, Any]]):
+    """A task that runs a script. Calling it makes a job as with any task; called with a function (so, as a decorator)
+    it gives the task whose arguments are that function's, and those of the script what it returns.
+    """
+
+    declare: Callable[[Callable[..., Any]], ScriptTask] | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a job and await its result; see `Bound`. With a function, which no job could have: declare it."""
+        if self.declare is not None and not kwargs and len(args) == 1 and inspect.isroutine(args[0]):
+            return self.declare(args[0])
+        return super().__call__(*args, **kwargs)
+
+
 def bind(
     function: Callable[..., Any],
     *,
@@ -180,7 +205,8 @@ def bind(
         name = function.name if name is None else name
         function = function.function
     function, name = _runnable(function, name)
-    return BoundTask(function, caller, queue, name, options)
+    kind = BoundTask if options.get("script") is None else ScriptTask
+    return kind(function, caller, queue, name, options)
 
 
 class Declare(Protocol):

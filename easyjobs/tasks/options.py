@@ -14,13 +14,14 @@ from easyjobs.errors import RegistrationError, Unprocessable
 from easyjobs.tasks import schedules
 from easyjobs.tasks.dependencies import Dependency
 from easyjobs.tasks.schedules import RuleOptions
+from easyjobs.tasks.scripts import Program
 
 Duration = float | timedelta
 """Seconds, or a timedelta."""
 
 _POLICIES = {"retry_once": "retry_once", "retry_always": "retry_always", "always": "retry_always", "never": "never"}
 _PRIORITY = 2**31
-_ELSEWHERE = frozenset(("process", "subprocess", *schedules.NAMES))  # `children` and `schedules` judge them
+_ELSEWHERE = frozenset(("process", "subprocess", "script", *schedules.NAMES))  # others judge them
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(?:([KMGT])i?)?B?\s*", re.IGNORECASE)
 _LEAST_MEMORY = 1_048_576
 _FAR = 1e12  # seconds; NaN is not below it either
@@ -38,8 +39,9 @@ class ScheduledOptions(RuleOptions, total=False):
     one job at a time with those arguments. `run_before`: tasks that run first, side by side; `run_after`: tasks that
     get the result; `on_failure`: a task that gets the failure. Each by its name, "queue:name" where it is of another
     queue; it may be declared later, or by another worker. `process`: run the function in a fresh child process;
-    `subprocess`: run `<WORKER_TASK_DIR>/<name>.py` in its place. `max_memory`: of that child with all that it starts,
-    in bytes or as "512MB". `dependencies`: jobs of other tasks that must have completed not long ago,
+    `subprocess`: run `<WORKER_TASK_DIR>/<name>.py` in its place; `script`: run that script, by its path, with what the
+    function returns as arguments. `max_memory`: of that child with all that it starts, in bytes or as "512MB".
+    `dependencies`: jobs of other tasks that must have completed not long ago,
     `Dependency(foo, 2)` or a list. `write_all`: names of parameters with a list of values, for which "ALL" makes a job
     for each of them. `process_limit`: the same as `concurrency`.
     """
@@ -61,6 +63,7 @@ class ScheduledOptions(RuleOptions, total=False):
     on_failure: str | None
     process: bool
     subprocess: bool
+    script: str | Program | None
     max_memory: int | str | None
     dependencies: Dependency | Sequence[Dependency] | None
     write_all: str | Sequence[str]

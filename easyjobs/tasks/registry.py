@@ -98,6 +98,8 @@ def _place(task: Declared, name: str | None = None) -> str:
 
 def _identity(task: Declared) -> Any:
     """What stays the same when a module is loaded again, also once as the program and once by its name."""
+    if isinstance(task, BoundTask) and task.program is not None:
+        return task.program  # what prepares its arguments may take the place of another
     function = task.function if isinstance(task, BoundTask) else task.source
     if isinstance(task, BoundWorkflow) and isinstance(function, Shape):
         return task.graph

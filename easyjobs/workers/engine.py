@@ -15,8 +15,9 @@ from easyjobs import __version__
 from easyjobs.background import Nursery
 from easyjobs.clock import Clock
 from easyjobs.errors import ConnectionLost
+from easyjobs.executors.children import Children
 from easyjobs.executors.function import FunctionExecutor
-from easyjobs.executors.process import Home, ProcessExecutor
+from easyjobs.executors.process import Home
 from easyjobs.ids import Ids
 from easyjobs.protocol.messages import (
     PROTOCOL,
@@ -111,14 +112,15 @@ class Engine:
             changed=self._changed,
         )
         self.calls = Calls(self._side, self.line, caller, clock=clock, ids=ids, patience=None)
-        self._children = ProcessExecutor(
+        self._children = Children(
             Home(
                 reach.address,
                 self._stored,
                 settings.manager_secret or "",
                 settings.jobs_queue,
                 task_dir=task_dir,
-            )
+            ),
+            self._executor,
         )
         self.runner = Runner(
             self._side,
@@ -228,7 +230,8 @@ class Engine:
             elif isinstance(order, Withdraw):
                 self.runner.withdraw(order.jobs)
             elif isinstance(order, Welcome):
-                self._executor.limits = self._children.limits = order.limits
+                self._executor.limits = order.limits
+                self._children.allow(order.limits)
                 if order.paused:
                     log.info("worker %s is paused", self.name)
             elif isinstance(order, Toggled):

@@ -14,7 +14,7 @@ from typing import Any, Final
 from easyjobs.background import Nursery
 from easyjobs.clock import Clock
 from easyjobs.executors.base import Executor
-from easyjobs.executors.process import ProcessExecutor
+from easyjobs.executors.children import Children
 from easyjobs.executors.ran import Ran
 from easyjobs.protocol.logs import shortened, speakable
 from easyjobs.protocol.messages import Assignment, Held, Outcome
@@ -53,7 +53,7 @@ class Runner:
         side: ParentSide,
         registry: Registry,
         executor: Executor,
-        children: ProcessExecutor,
+        children: Children,
         slots: int,
         wake: Callable[[], None],
         *,

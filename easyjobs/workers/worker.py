@@ -16,6 +16,7 @@ from easyjobs.core.task import TaskSpec
 from easyjobs.errors import ConfigurationError, ConnectionLost, RegistrationError
 from easyjobs.ids import Ids
 from easyjobs.settings import WorkerSettings, worker_settings
+from easyjobs.tasks.declaring import DeclaresScripts
 from easyjobs.tasks.decorator import BoundTask, Declare, bind
 from easyjobs.tasks.dependencies import doubts
 from easyjobs.tasks.handle import Call, JobHandle
@@ -38,7 +39,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class EasyJobsWorker(DeclaresWorkflows):
+class EasyJobsWorker(DeclaresWorkflows, DeclaresScripts):
     """Runs the jobs of its tasks. Make it, declare tasks with `@worker.task(...)`, then `start` it (or `run` it, or
     `async with` it). Tasks may be declared later too, and the manager may come later.
 
