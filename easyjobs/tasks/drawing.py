@@ -4,7 +4,7 @@ reference to the result that will be there when the node has run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, NamedTuple, NoReturn, Protocol, TypeAlias
 
@@ -67,12 +67,12 @@ class Reference:
             raise RegistrationError(f"{self!r}[{key!r}]: a part of a result is taken by a name or a place")
         return Reference(self._drawing, self._step, (*self._path, key))
 
-    def after(self, *others: Reference | Sequence[Reference]) -> Reference:
-        """Have the task run when these have completed, though it takes nothing of them; returns itself."""
+    def after(self, *others: Any) -> Reference:
+        """Have the task run when these (results, and lists of them) have completed, though it takes nothing of them;
+        returns itself.
+        """
         step = self._whole("after")
-        for other in others:
-            for one in other if isinstance(other, (list, tuple)) else [other]:
-                step.after.append(self._drawing.own(one)._whole("after"))
+        step.after += [self._drawing.own(one)._whole("after") for one in _flat(others)]
         return self
 
     def named(self, name: str) -> Reference:
@@ -126,6 +126,14 @@ class Reference:
     __matmul__ = __rmatmul__ = __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = _not_yet
     __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _not_yet
     __hash__ = object.__hash__
+
+
+def _flat(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from _flat(value)
+        else:
+            yield value
 
 
 class _Taken(NamedTuple):

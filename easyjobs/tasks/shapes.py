@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
@@ -56,6 +57,10 @@ class Shape:
         """Have the tasks be in the workflow that is being drawn; gives what stands for their result."""
         raise NotImplementedError
 
+    def then(self, result: Any) -> Any:
+        """As a call with `result`, where that comes before it in a chain."""
+        raise NotImplementedError
+
     def firsts(self) -> Iterator[Any]:
         """Those of its parts that get what it is called with."""
         raise NotImplementedError
@@ -74,10 +79,11 @@ class Chain(Shape):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the first so, and each other with the result of the one before; gives the last's."""
         first, *others = self._parts
-        result = first(*args, **kwargs)
-        for part in others:
-            result = part(result)
-        return result
+        return functools.reduce(_next, others, first(*args, **kwargs))
+
+    def then(self, result: Any) -> Any:
+        """The first gets the result, and each other that of the one before."""
+        return functools.reduce(_next, self._parts, result)
 
     def firsts(self) -> Iterator[Any]:
         """Those of the first."""
@@ -93,6 +99,10 @@ class Group(Shape):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call each of them so; gives the list of their results, for a task that takes them."""
         return [part(*args, **kwargs) for part in self._parts]
+
+    def then(self, result: Any) -> Any:
+        """Each of them gets the result."""
+        return [_next(result, part) for part in self._parts]
 
     def firsts(self) -> Iterator[Any]:
         """Those of all."""
@@ -124,6 +134,10 @@ class Map(Shape):
             raise RegistrationError(f"map goes over the result of a task, a parameter, or a list, not {over!r}")
         return [graph.add(self._task, (item,), self._same, priority=self._priority) for item in over]
 
+    def then(self, result: Any) -> Any:
+        """It goes over the result."""
+        return self(result)
+
     def firsts(self) -> Iterator[Any]:
         """Itself."""
         yield self
@@ -137,7 +151,8 @@ _BY_NAME: Final = Signature((Parameter("arguments", kind="kwargs"),))
 
 
 def chain(*parts: Part) -> Any:
-    """These one after the other, each with the result of the one before as its one argument: `chain(fetch, total)`.
+    """These one after the other, each with the result of the one before as its one argument: `chain(fetch, total)`. One
+    that has no parameters only comes after it.
 
     :raises RegistrationError: there are none, or one is no task and nothing made of tasks.
     """
@@ -205,6 +220,17 @@ def _judged(word: str, parts: tuple[Any, ...]) -> tuple[Part, ...]:
         if not isinstance(part, (Bound, Prepared, Task, NamedTask, Shape)):
             raise RegistrationError(f"{word} takes tasks and what is made of them, not {part!r}")
     return parts
+
+
+def _next(result: Any, part: Part) -> Any:
+    """What stands for the result of `part`, which comes after that of another in a chain."""
+    if isinstance(part, Shape):
+        return part.then(result)
+    names = (part.bound if isinstance(part, Prepared) else part).names()
+    if names is not None and not names.parameters:
+        node: Any = part()
+        return node.after(result)
+    return part(result)
 
 
 def _firsts(part: Any) -> Iterator[Any]:

@@ -84,7 +84,7 @@ def test_references_may_be_inside_lists_and_dicts_and_of_parts() -> None:
 def test_after_orders_without_data() -> None:
     def flow() -> Any:
         a, b = fetch_(1).named("a"), fetch_(2).named("b")
-        last = fetch_(3).after(a, [b, a])
+        last = fetch_(3).after(a, [b, [a]])
         return last["x"][0]
 
     found = graph(flow)

@@ -67,6 +67,21 @@ def test_a_group_is_side_by_side_and_what_follows_gets_the_list() -> None:
     assert nodes[-1].args == "[[null,null]]"
 
 
+def test_a_task_without_parameters_only_comes_after_the_one_before() -> None:
+    def clean() -> None: ...
+
+    def done() -> None: ...
+
+    clean_: Any = bind(clean, caller=None, queue="q")
+    shape = chain(fetch_, group(clean_, parse_), task(done), chain(clean_.options(priority=1), group(map_(count_))))
+    nodes = made(shape).graph.nodes
+    assert nodes[1] == Node("clean", "clean", after=("fetch",))
+    assert nodes[2].takes == (Take(("args", 0), "fetch"),)
+    assert nodes[3] == Node("done", "done", after=("clean", "parse"))
+    assert nodes[4] == Node("clean-2", "clean", after=("done",), priority=1)
+    assert nodes[5].over == Take(("args", 0), "clean-2")
+
+
 def test_a_map_in_a_chain_goes_over_what_comes_before_it() -> None:
     nodes = made(chain(fetch_, map_(parse_), total_)).graph.nodes
     assert nodes[1] == Node("parse", "parse", over=Take(("args", 0), "fetch"))
