@@ -15,8 +15,8 @@ from easyjobs.protocol.proof import authorization
 from easyjobs.wire.address import Address
 from easyjobs.wire.link import Link
 from easyjobs.wire.upgrade import (
-    FIRST_PATIENCE,
     OPEN_TIMEOUT,
+    PATIENCE,
     Challenged,
     Unanswered,
     answered,
@@ -31,21 +31,21 @@ from easyjobs.wire.upgrade import (
 
 class Redial:
     """Dials one place again and again, as `dial` does. What says nothing is left soon, because
-    the next try may come to another manager there; each time it is given twice as long, until one has answered.
+    the next try may come to another manager there; after several such tries it is given longer, until one has answered.
     """
 
     def __init__(self, where: Address, *, secret: str = "", token: str = "", attempt: Held | None = None) -> None:
         self._dial = functools.partial(dial, where, secret=secret, token=token, attempt=attempt)
-        self._patience = FIRST_PATIENCE
+        self._silent = 0  # tries since the last answer
 
     async def __call__(self) -> Link:
         """A link. Raises as `dial` does."""
         try:
-            link = await self._dial(timeout=self._patience)
+            link = await self._dial(timeout=PATIENCE[min(self._silent, len(PATIENCE) - 1)])
         except Unanswered:
-            self._patience = min(OPEN_TIMEOUT, 2 * self._patience)
+            self._silent += 1
             raise
-        self._patience = FIRST_PATIENCE
+        self._silent = 0
         return link
 
 

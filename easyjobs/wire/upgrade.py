@@ -18,11 +18,13 @@ from easyjobs.protocol.proof import attempt_authorization, parse_challenge
 from easyjobs.wire.address import Address
 from easyjobs.wire.closed import LinkClosed
 
-FIRST_PATIENCE: Final = 3.0
-"""Seconds for a manager's answer to the first try. It may hang, or be stopped, and another one may be beside it."""
-
 OPEN_TIMEOUT: Final = 10.0
-"""The most seconds for its answer, once it has kept us waiting before: it may be far away, or have much to do."""
+"""Seconds for a manager's answer."""
+
+PATIENCE: Final = (3.0, 3.0, 3.0, 6.0, OPEN_TIMEOUT)
+"""Seconds for the answer to each of several tries. A manager that hangs, or is stopped, may have others beside it, and
+the lease of who tries runs out; one that has kept us waiting so often is far away, or has much to do.
+"""
 
 CLOSE_TIMEOUT: Final = 2.0
 MOST_BYTES: Final = 64 * 1024 * 1024

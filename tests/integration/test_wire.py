@@ -236,26 +236,32 @@ async def test_a_place_without_a_manager_is_said_clearly() -> None:
 async def test_who_takes_the_connection_and_says_nothing_is_left_soon_for_the_next_try(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As a stopped manager behind a balancer does, beside one that works. Each try waits for twice as long."""
-    monkeypatch.setattr("easyjobs.wire.dial.FIRST_PATIENCE", 0.05)
-    monkeypatch.setattr("easyjobs.wire.dial.OPEN_TIMEOUT", 0.15)
+    """As a stopped manager behind a balancer does. Who is silent again and again is given longer."""
+    monkeypatch.setattr("easyjobs.wire.dial.PATIENCE", (0.05, 0.06, 10.0))
 
     async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hearing.append(asyncio.current_task())
         await reader.read()
         writer.close()
+        await writer.wait_closed()
 
+    hearing: list[asyncio.Task[None] | None] = []
     silent = await asyncio.start_server(hear, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     redial = Redial(address(f"ws://127.0.0.1:{port}"), secret=SECRET)
-    for patience in ("0.05", "0.1", "0.15", "0.15"):
+    for patience in ("0.05", "0.06"):
         with pytest.raises(ConnectionLost, match=rf"nothing came from there for {patience} s"):
             await redial()
     silent.close()
     await silent.wait_closed()
-    monkeypatch.setattr(redial, "_patience", 10.0)
     async with on_a_socket(application(), port=port):
         await (await redial()).close()
-    assert redial._patience == 0.05, "who has answered is given as little as before"
+    silent = await asyncio.start_server(hear, "127.0.0.1", port)
+    with pytest.raises(ConnectionLost, match=r"nothing came from there for 0\.05 s"):
+        await redial()
+    silent.close()
+    await silent.wait_closed()
+    await asyncio.gather(*filter(None, hearing))
 
 
 async def test_a_manager_under_a_prefix_is_found_by_its_url() -> None:
