@@ -117,6 +117,7 @@ class TaskKnown(msgspec.Struct):
     prerequisites: int = 0
     turn: Turn | None = None
     fault: str | None = None
+    late_at: float | None = None
 
 
 class Checked(msgspec.Struct):

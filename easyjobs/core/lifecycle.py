@@ -216,7 +216,7 @@ def _task_known(job: Job, event: TaskKnown, now: float, options: Options, jitter
     return Step(columns)
 
 
-_PLANNED: Final = ("signature", "args", "kwargs", "priority", "max_attempts", "timeout", "deadline", "turn")
+_PLANNED: Final = ("signature", "args", "kwargs", "priority", "max_attempts", "timeout", "deadline", "late_at", "turn")
 
 
 def _checked(job: Job, event: Checked, now: float, options: Options, jitter: float) -> Decision:

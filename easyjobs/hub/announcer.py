@@ -68,6 +68,10 @@ class Announcer:
     def ended(self, job: Job) -> None:
         """A job reached its final state."""
         self._depth[job.queue] = self._depth.get(job.queue, 0) - 1
+        self.found(job)
+
+    def found(self, job: Job) -> None:
+        """As `ended`, of a job that `load` does not count any more."""
         self.counters[job.state] += 1
         for watcher in self.watchers:
             watcher(job)

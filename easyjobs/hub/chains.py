@@ -117,6 +117,7 @@ class Chains:
             job.deadline,
             unmet + (job.deps_left if job.state == WAITING else 0),
             job.turn,
+            late_at=job.late_at,
         )
 
     def end(self, links: Links, row: Job, step: Step, waiting: Waiting, joins: Joins, now: float) -> None:

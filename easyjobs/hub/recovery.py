@@ -35,11 +35,19 @@ class Recovery:
         counts = await self._store.counts()
         lanes = await self._store.lanes()
         awaited = await self._store.jobs(self._announcer.awaited())
-        for job in list(self._roster.running.values()):
-            row = running.get(job.id)
-            if row is None or row.attempt != job.attempt:
-                self._roster.released(job)  # it ended, or went back and was handed out again, to nobody's knowledge
+        # they ended, or went back and were handed out again, to nobody's knowledge
+        gone = [
+            job
+            for job in self._roster.running.values()
+            if (row := running.get(job.id)) is None or row.attempt != job.attempt
+        ]
+        ends = await self._store.jobs([job.id for job in gone])
+        for job in gone:
+            self._roster.released(job)
         self._announcer.load(counts)
+        for job in ends.values():
+            if job.state in FINAL:
+                self._announcer.found(job)
         for job in awaited.values():
             if job.state in FINAL:
                 self._announcer.tell(job)

@@ -364,7 +364,7 @@ def test_an_edge_may_ask_to_skip_instead() -> None:
 
 
 def test_a_job_that_waited_for_its_task_is_called_as_that_says() -> None:
-    event = TaskKnown("s", "[1]", "{}", priority=3, max_attempts=5, timeout=9.0, deadline=99.0)
+    event = TaskKnown("s", "[1]", "{}", priority=3, max_attempts=5, timeout=9.0, deadline=99.0, late_at=9.0)
     step = advance(job("waiting"), event, NOW)
     assert step == Step(
         {
@@ -375,6 +375,7 @@ def test_a_job_that_waited_for_its_task_is_called_as_that_says() -> None:
             "max_attempts": 5,
             "timeout": 9.0,
             "deadline": 99.0,
+            "late_at": 9.0,
             "turn": None,
             "state": "queued",
             "deps_left": 0,

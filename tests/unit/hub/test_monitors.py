@@ -6,10 +6,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from house import House, spec, story
+from house import ANY, House, spec, story
 
-from easyjobs.core.changes import Insert, Unit
+from easyjobs.core import workflow
 from easyjobs.core.job import Job
+from easyjobs.core.task import Options, TaskSpec
+from easyjobs.core.workflow import Graph, Node
 from easyjobs.errors import ConfigurationError
 from easyjobs.hub.hub import Hub
 from easyjobs.monitors.reports import HOOKS
@@ -102,34 +104,49 @@ async def test_a_run_is_told_as_a_workflow_and_its_nodes_with_its_name(house: Ho
     told = Told()
     house.monitors = [told]
     await house.open()
-    now = house.store.now()
-    run = Job(house.ids.job_id(now), "q", "nightly", state="waiting", turn="close", deps_left=2, created_at=now)
-    nodes = [Job(house.ids.job_id(now), "q", "add", "", run=run.id, node=name, created_at=now) for name in ("a", "b")]
-    for node in nodes:
-        node.signature = spec().lane.signature
-    await house.store.commit([Unit([Insert(job) for job in (run, *nodes)])])
-    worker = await house.open_worker()
-    house.hub.dispatcher.ready.add(spec().lane)
-    house.hub.committer.poke()
-    for _ in nodes:
-        worker.finish(await worker.begin())
-        await worker.hear(Ack)
+    graph = Graph(workflow.order([Node("a", "add"), Node("b", "add", ("a",))]))
+    flow = TaskSpec("q", "nightly", ANY, Options(retries=0), kind="workflow", graph=graph)
+    worker = await house.worker(spec(retries=0), flow)
+    worker.keep_beating()
+    run = await house.submit("nightly")
+    worker.finish(await worker.begin())
+    second = await worker.begin()
+    await house.settle()
+    await house.restart()  # a manager that has not seen the run begin asks the store for its name
+    worker, _ = await house.again(worker)
+    worker.keep_beating()
+    worker.finish(second)
     await house.settle(1.0)
     assert [(r.node, r.run, r.workflow) for r in told.of("task_success")] == [
         ("a", run.id, "nightly"),
         ("b", run.id, "nightly"),
     ]
-    ended = (await house.store.jobs([run.id]))[run.id]
-    ended.state, ended.finished_at = "failed", now + 5.0
-    house.hub.announcer.ended(ended)
+    (ended,) = told.of("workflow_success")
+    assert (ended.id, ended.run, ended.task, ended.workflow, ended.node) == (run.id, run.id, "nightly", "nightly", None)
+    assert ended.duration is not None
+    await house.submit("nightly")
+    worker.fail(await worker.begin())
     await house.settle(1.0)
     (failed,) = told.of("workflow_failed")
-    assert (failed.run, failed.workflow, failed.node, failed.duration) == (run.id, "nightly", None, 5.0)
-    ended.state = "completed"
-    house.hub.announcer.ended(ended)
-    await house.settle(1.0)
-    assert len(told.of("workflow_success")) == 1
-    assert told.of("task_failed") == []
+    assert failed.workflow == "nightly"
+    assert failed.error is not None
+    assert [r.node for r in told.of("task_failed")] == ["a"], "what was skipped is told to nobody"
+
+
+@story
+async def test_an_end_is_told_once_although_nobody_knew_whether_it_was_written(house: House) -> None:
+    told = Told("task_success", "task_failed")
+    house.monitors = [told]
+    await house.open()
+    worker = await house.open_worker()
+    job = await house.submit()
+    begun = await worker.begin()
+    house.store.faults = ["unknown"]
+    worker.finish(begun)
+    await house.settle(5.0)
+    assert house.store.faults == []
+    assert (await house.row(job.id)).state == "completed"
+    assert [report.id for report in told.of("task_success")] == [job.id]
 
 
 @story
