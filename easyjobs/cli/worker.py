@@ -18,11 +18,20 @@ from easyjobs.cli.collector import spare_the_collector
 from easyjobs.cli.modules import load, named
 from easyjobs.cli.secret import read_secret, secret_option
 from easyjobs.errors import ConfigurationError
+from easyjobs.tasks.scripts import MODES, Mode
 from easyjobs.workers.worker import EasyJobsWorker
 
 
-@click.command("worker", short_help="Run the tasks of a module.")
-@click.argument("target", metavar="MODULE[:OBJECT]")
+@click.command("worker", short_help="Run the tasks of a module, or a folder of scripts.")
+@click.argument("target", metavar="[MODULE[:OBJECT]]", required=False)
+@click.option("--scripts", multiple=True, metavar="FOLDER", help="Run the scripts of a folder; may be repeated.")
+@click.option(
+    "--result",
+    default="markers",
+    show_default=True,
+    type=click.Choice(MODES),
+    help="Where the result of these scripts is: printed between markers, or the exit status alone.",
+)
 @click.option("--manager-url", metavar="URL", help="ws[s]://host[:port][/prefix] (else EASYJOBS_MANAGER_URL).")
 @click.option("--queue", "queues", multiple=True, help="The queue of its tasks; may be repeated.")
 @click.option("--by-type-key", is_flag=True, help="Each plain @task is in the queue of its type key: its module.")
@@ -33,7 +42,9 @@ from easyjobs.workers.worker import EasyJobsWorker
 )
 @secret_option
 def command(
-    target: str,
+    target: str | None,
+    scripts: tuple[str, ...],
+    result: Mode,
     manager_url: str | None,
     queues: tuple[str, ...],
     by_type_key: bool,
@@ -42,10 +53,12 @@ def command(
     log_level: str,
     secret_file: str | None,
 ) -> None:
-    """Run the tasks of a module, until SIGTERM or Ctrl-C; a second signal does not wait for running jobs.
+    """Run the tasks of a module, or a folder of scripts, or both, until SIGTERM or Ctrl-C; a second signal does not
+    wait for running jobs.
 
     The module holds an EasyJobsWorker, or a JobMaster, or plain functions marked with @task. The options stand in for
-    what its code leaves open. The folder you are in is searched first.
+    what its code leaves open. The folder you are in is searched first. A script is called by its path, with dots for
+    slashes, and its arguments are those of its command line.
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     given = {
@@ -56,7 +69,10 @@ def command(
         "EASYJOBS_NAME": name,
     }
     with environment(given):
-        worker = find_worker(target, by_type_key=by_type_key)
+        worker = EasyJobsWorker() if target is None else find_worker(target, by_type_key=by_type_key)
+        found = [task for folder in scripts for task in worker.scripts(folder, result=result)]
+    if target is None and not found:
+        raise ConfigurationError("name a module, or a folder with scripts: --scripts FOLDER")
     spare_the_collector()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(worker.run())
