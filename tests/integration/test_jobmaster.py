@@ -6,12 +6,14 @@ import asyncio
 import importlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from easyjobs import JobMaster
 from easyjobs.errors import ArgumentsRefused, ConfigurationError, NotFound, RegistrationError, StoreLocked
@@ -86,12 +88,25 @@ def loaded(folder: Path, name: str, text: str) -> Iterator[ModuleType]:
         del sys.modules[name]
 
 
-def master(folder: Path, *modules: ModuleType, **options: Any) -> JobMaster:
-    return JobMaster(f"sqlite:///{folder}/jobs.db", modules=modules, **options)
+Master = Callable[..., JobMaster]
 
 
-def test_dependencies_run_first_and_only_when_they_are_not_fresh(tmp_path: Path, nice: ModuleType) -> None:
-    jobmaster, path = master(tmp_path, nice), tmp_path / "sum.txt"
+@pytest.fixture(params=["sqlite", "postgresql"])
+def master(request: pytest.FixtureRequest, tmp_path: Path) -> Master:
+    """Makes a JobMaster of some modules, in the same place as the others of the test."""
+    file = request.param == "sqlite"
+    url: str = f"sqlite:///{tmp_path}/jobs.db" if file else request.getfixturevalue("store_url")
+
+    def make(*modules: ModuleType, **options: Any) -> JobMaster:
+        return JobMaster(url, modules=modules, **options)
+
+    return make
+
+
+def test_dependencies_run_first_and_only_when_they_are_not_fresh(
+    tmp_path: Path, master: Master, nice: ModuleType
+) -> None:
+    jobmaster, path = master(nice), tmp_path / "sum.txt"
     jobmaster.deploy()
     id = jobmaster.insert_job(nice.__name__, "bar", 10, {"file_path": str(path), "number": 2})
     first, second = jobmaster.run()
@@ -105,9 +120,9 @@ def test_dependencies_run_first_and_only_when_they_are_not_fresh(tmp_path: Path,
 
 
 def test_a_job_whose_dependency_cannot_be_called_fails_and_says_so(
-    tmp_path: Path, nice: ModuleType, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, master: Master, nice: ModuleType, caplog: pytest.LogCaptureFixture
 ) -> None:
-    jobmaster = master(tmp_path, nice)
+    jobmaster = master(nice)
     jobmaster.deploy()
     assert "nobody says what 'number' is" in caplog.text
     jobmaster.insert_job(nice.__name__, "baz", 0, {"file_path": str(tmp_path / "x")})
@@ -117,8 +132,8 @@ def test_a_job_whose_dependency_cannot_be_called_fails_and_says_so(
     assert "number: has no value" in job.error["message"]
 
 
-def test_all_runs_a_job_for_each_value(tmp_path: Path, many: ModuleType) -> None:
-    jobmaster = master(tmp_path, many, slots=2)
+def test_all_runs_a_job_for_each_value(master: Master, many: ModuleType) -> None:
+    jobmaster = master(many, slots=2)
     jobmaster.deploy()
     jobmaster.insert_job(many.__name__, "each", 1, {"a": 5, "b": "ALL"})
     *members, group = jobmaster.run()
@@ -126,8 +141,10 @@ def test_all_runs_a_job_for_each_value(tmp_path: Path, many: ModuleType) -> None
     assert (group.arguments, group.state) == ({"a": 5, "b": "ALL"}, "completed")
 
 
-def test_a_failed_job_is_tried_again_in_the_same_run_and_later_jobs_are_left(tmp_path: Path, many: ModuleType) -> None:
-    jobmaster = master(tmp_path, many)
+def test_a_failed_job_is_tried_again_in_the_same_run_and_later_jobs_are_left(
+    tmp_path: Path, master: Master, many: ModuleType
+) -> None:
+    jobmaster = master(many)
     jobmaster.deploy()
     jobmaster.insert_job(many.__name__, "flaky", 0, {"state": str(tmp_path / "state")})
     jobmaster.insert_job(many.__name__, "bad")
@@ -136,8 +153,10 @@ def test_a_failed_job_is_tried_again_in_the_same_run_and_later_jobs_are_left(tmp
     assert jobmaster.run() == []
 
 
-def test_a_task_that_is_gone_leaves_its_jobs_waiting(tmp_path: Path, many: ModuleType, nice: ModuleType) -> None:
-    both, one = master(tmp_path, many, nice), master(tmp_path, many)
+def test_a_task_that_is_gone_leaves_its_jobs_waiting(
+    tmp_path: Path, master: Master, many: ModuleType, nice: ModuleType
+) -> None:
+    both, one = master(many, nice), master(many)
     both.deploy()
     id = both.insert_job(nice.__name__, "foo", 0, {"file_path": str(tmp_path / "f"), "number": 1})
     one.deploy()
@@ -146,16 +165,16 @@ def test_a_task_that_is_gone_leaves_its_jobs_waiting(tmp_path: Path, many: Modul
     assert [job.id for job in both.run()] == [id]
 
 
-def test_reset_begins_anew(tmp_path: Path, many: ModuleType) -> None:
-    jobmaster = master(tmp_path, many)
+def test_reset_begins_anew(master: Master, many: ModuleType) -> None:
+    jobmaster = master(many)
     jobmaster.deploy()
     jobmaster.insert_job(many.__name__, "bad")
     jobmaster.deploy(_reset=True)
     assert jobmaster.run() == []
 
 
-def test_wrong_jobs_are_refused_at_the_door(tmp_path: Path, many: ModuleType) -> None:
-    jobmaster = master(tmp_path, many)
+def test_wrong_jobs_are_refused_at_the_door(master: Master, many: ModuleType) -> None:
+    jobmaster = master(many)
     jobmaster.deploy()
     with pytest.raises(NotFound, match="No task 'nope'"):
         jobmaster.insert_job(many.__name__, "nope")
@@ -165,22 +184,22 @@ def test_wrong_jobs_are_refused_at_the_door(tmp_path: Path, many: ModuleType) ->
         jobmaster.insert_job(many.__name__, "each", 0, {"a": 1, "b": 1, "surplus": 1})
 
 
-def test_wrong_dependencies_are_refused_unless_they_are_not_to_be_judged(tmp_path: Path) -> None:
+def test_wrong_dependencies_are_refused_unless_they_are_not_to_be_judged(tmp_path: Path, master: Master) -> None:
     text = (
         "from easyjobs import task, Dependency\n@task(dependencies=Dependency('other.gone', 2))\ndef lonely(): pass\n"
     )
     for module in loaded(tmp_path, "lonely_tasks_of_a_test", text):
         with pytest.raises(RegistrationError, match="gone"):
-            master(tmp_path, module).deploy()
-        JobMaster(f"sqlite:///{tmp_path}/jobs.db", modules=[module], _validate_dependencies=False).deploy()
+            master(module).deploy()
+        master(module, _validate_dependencies=False).deploy()
 
 
 def test_jobs_of_earlier_parameters_run_if_they_fit_and_are_left_if_not(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, master: Master, caplog: pytest.LogCaptureFixture
 ) -> None:
     def deployed(text: str) -> JobMaster:
         (module,) = loaded(tmp_path, "changing_tasks_of_a_test", f"from easyjobs import task\n@task\ndef foo({text}")
-        jobmaster = master(tmp_path, module)
+        jobmaster = master(module)
         jobmaster.deploy()
         return jobmaster
 
@@ -206,22 +225,24 @@ def test_a_program_with_tasks_of_its_own_has_them_under_its_own_name(tmp_path: P
         assert done.stdout.split() == ["own:foo"]
 
 
-def test_two_modules_of_one_last_name_may_not_have_the_same_task(tmp_path: Path, many: ModuleType) -> None:
+def test_two_modules_of_one_last_name_may_not_have_the_same_task(
+    tmp_path: Path, master: Master, many: ModuleType
+) -> None:
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / f"{many.__name__}.py").write_text(MANY_TASKS)
     sys.path.insert(0, str(tmp_path))
     try:
         other = importlib.import_module(f"package.{many.__name__}")
         with pytest.raises(RegistrationError, match="has two tasks 'each'"):
-            master(tmp_path, many, other).deploy()
+            master(many, other).deploy()
     finally:
         sys.path.remove(str(tmp_path))
         for name in ("package", f"package.{many.__name__}"):
             del sys.modules[name]
 
 
-async def test_on_a_loop_there_are_coroutines(tmp_path: Path, many: ModuleType) -> None:
-    jobmaster = master(tmp_path, many)
+async def test_on_a_loop_there_are_coroutines(master: Master, many: ModuleType) -> None:
+    jobmaster = master(many)
     await jobmaster.deploy_async()
     await jobmaster.insert_job_async(many.__name__, "bad")
     assert [job.state for job in await jobmaster.run_async()] == ["failed"]
@@ -229,42 +250,94 @@ async def test_on_a_loop_there_are_coroutines(tmp_path: Path, many: ModuleType) 
 
 
 async def test_where_a_loop_runs_already_it_waits(
-    tmp_path: Path, many: ModuleType, caplog: pytest.LogCaptureFixture
+    master: Master, many: ModuleType, caplog: pytest.LogCaptureFixture
 ) -> None:
-    jobmaster = master(tmp_path, many)
+    jobmaster = master(many)
     jobmaster.deploy()
     jobmaster.insert_job(many.__name__, "bad")
     assert [job.state for job in jobmaster.run()] == ["failed"]
     assert "write `await jobmaster.run_async(…)`" in caplog.text
 
 
-def test_what_was_never_deployed_is_said_so(tmp_path: Path, many: ModuleType) -> None:
+def test_what_was_never_deployed_is_said_so(master: Master, many: ModuleType) -> None:
     with pytest.raises(ConfigurationError, match=r"call jobmaster\.deploy\(\) first"):
-        master(tmp_path, many).run()
+        master(many).run()
 
 
-def test_to_deploy_nothing_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    master(tmp_path).deploy()
+def test_to_deploy_nothing_is_warned_of(master: Master, caplog: pytest.LogCaptureFixture) -> None:
+    master().deploy()
     assert "import those that have them" in caplog.text
 
 
 @pytest.mark.parametrize("wrong", [{"slots": 0}, {"system_process_units": -1}, {"system_process_units": "many"}])
-def test_values_that_will_not_do_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+def test_values_that_will_not_do_are_refused(master: Master, wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
-        master(tmp_path, **wrong)
+        master(**wrong)
+
+
+def test_more_urgent_jobs_are_first_and_then_older_ones(master: Master, many: ModuleType) -> None:
+    jobmaster = master(many)
+    jobmaster.deploy()
+    for priority, a in ((1, 1), (5, 2), (-3, 3), (5, 4), (0, 5)):
+        jobmaster.insert_job(many.__name__, "each", priority, {"a": a, "b": 1})
+    assert [job.result for job in jobmaster.run()] == [2, 4, 1, 5, 3]
+
+
+@pytest.mark.parametrize(
+    ("said", "has"), [("many", 10_000), ("1.5", 10_000), ("", 10_000), ("500", 500), (None, 10_000)]
+)
+def test_a_machine_has_what_its_variable_says_or_ten_thousand_units(
+    tmp_path: Path, said: str | None, has: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if said is None:
+        monkeypatch.delenv("JOBMASTER_SYSTEM_PROCESS_UNITS", raising=False)
+    else:
+        monkeypatch.setenv("JOBMASTER_SYSTEM_PROCESS_UNITS", said)
+    text = "from easyjobs import task\n"
+    text += "".join(f"@task(process_units={n})\ndef takes_{n}(): pass\n" for n in (has, has + 1))
+    for module in loaded(tmp_path, f"heavy_{has}_tasks_of_a_test", text):
+        jobmaster = JobMaster(f"sqlite:///{tmp_path}/jobs.db", modules=[module])
+        jobmaster.deploy()
+        for n in (has + 1, has):
+            jobmaster.insert_job(module.__name__, f"takes_{n}")
+        assert [job.task_key for job in jobmaster.run()] == [f"takes_{has}"]
+    assert f"takes_{has + 1} are left" in caplog.text
+
+
+async def test_in_a_web_server_it_is_called_from_either_kind_of_route(master: Master, many: ModuleType) -> None:
+    jobmaster = master(many)
+    await jobmaster.deploy_async()
+    app = FastAPI()
+
+    @app.post("/plain")
+    def plain() -> list[str]:
+        jobmaster.insert_job(many.__name__, "bad")
+        return [job.state for job in jobmaster.run()]
+
+    @app.post("/async")
+    async def on_the_loop() -> list[str]:
+        await jobmaster.insert_job_async(many.__name__, "bad")
+        return [job.state for job in await jobmaster.run_async()]
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as http:
+        for path in ("/plain", "/async"):
+            assert (await http.post(path)).json() == ["failed"]
 
 
 async def test_beside_a_manager_of_the_file_jobs_are_run_and_the_file_is_not_removed(
     tmp_path: Path, many: ModuleType
 ) -> None:
+    def on_the_file() -> JobMaster:
+        return JobMaster(f"sqlite:///{tmp_path}/jobs.db", modules=[many])
+
     store = open_store(f"sqlite:///{tmp_path}/jobs.db")
     await store.open()
     try:
-        await master(tmp_path, many).deploy_async()
-        await master(tmp_path, many).insert_job_async(many.__name__, "each", arguments={"a": 2, "b": 1})
-        assert [job.state for job in await master(tmp_path, many).run_async()] == ["completed"]
+        await on_the_file().deploy_async()
+        await on_the_file().insert_job_async(many.__name__, "each", arguments={"a": 2, "b": 1})
+        assert [job.state for job in await on_the_file().run_async()] == ["completed"]
         with pytest.raises(StoreLocked):
-            await master(tmp_path, many).deploy_async(_reset=True)
+            await on_the_file().deploy_async(_reset=True)
     finally:
         await store.close()
 
