@@ -58,11 +58,14 @@ class Outlook:
         self._break = Periodic(self.breaker, store.now)
         self._late = Periodic(Lateness(store, catalog, committer, lambda: lead.held, alerts), store.now)
         names = Periodic(self.monitors, store.now)
+        lead.gained.append(self._late.wake)
         self.breaker.wake = self._break.wake
         self.monitors.wake = names.wake
         self.services = [self._refit, self._break, self._watch, self._late]
         if destinations:
-            self.services += [names, Periodic(Duty(Heart(self.monitors), lead), store.now)]
+            heart = Periodic(Duty(Heart(self.monitors), lead), store.now)
+            lead.gained.append(heart.wake)
+            self.services += [names, heart]
 
     def look(self) -> None:
         """Something may have become an alert, or be none any more."""
