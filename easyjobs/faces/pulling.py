@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
+
 from easyjobs.background import Nursery
 from easyjobs.core.task import TaskSpec
 from easyjobs.errors import ConfigurationError
@@ -78,14 +80,23 @@ async def schedule(
 
 @asynccontextmanager
 async def hub_on(
-    url: str | None = None, settings: HubSettings | None = None, monitors: Sequence[Any] = ()
+    url: str | None = None,
+    settings: HubSettings | None = None,
+    monitors: Sequence[Any] = (),
+    *,
+    passing: bool = False,
 ) -> AsyncIterator[Hub]:
-    """A hub on a store that others may be using too; the rest: as `pulling`."""
+    """A hub on a store that others may be using too. One that is only `passing` leaves to others what one of several is
+    enough for, and its workers take also the jobs of tasks that are pushed. The rest: as `pulling`.
+    """
     given = manager_settings(store=url)
     store = open_store(given.store, shared=True)
     if isinstance(store, MemoryStore):
         raise ConfigurationError("memory: is one process's own; name a store that several can open: sqlite:///jobs.db")
-    hub = Hub(store, settings=settings or hub_settings(given), monitors=destinations(monitors, given))
+    settings = settings or hub_settings(given)
+    if passing:
+        settings = msgspec.structs.replace(settings, leads=False, takes_pushed=True)
+    hub = Hub(store, settings=settings, monitors=destinations(monitors, given))
     await hub.start()
     try:
         yield hub

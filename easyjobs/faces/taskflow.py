@@ -17,6 +17,7 @@ from easyjobs.core.task import TaskSpec, is_name
 from easyjobs.errors import ConfigurationError, ConnectionLost, NotFound, RegistrationError
 from easyjobs.faces.instances import Parents, TaskInstance
 from easyjobs.faces.pulling import hub_on
+from easyjobs.faces.run_here import run_here
 from easyjobs.faces.tasks import Priority, Task, Workflow, merged, priority_of
 from easyjobs.hub.hub import Hub
 from easyjobs.protocol.messages import Submission
@@ -78,7 +79,7 @@ class Taskflow:
             self.tasks[one.name] = one
 
     def _keep_apart(self, *names: str, besides: Task | Workflow) -> None:
-        taken = {name: task for name, task in self._all_tasks().items() if task is not besides}
+        taken = {name: task for name, task in self.all_tasks().items() if task is not besides}
         flows: dict[str, object] = {name: flow for name, flow in self.workflows.items() if flow is not besides}
         if isinstance(besides, Workflow):
             taken = {name: task for name, task in taken.items() if task.workflow is not besides}
@@ -87,13 +88,14 @@ class Taskflow:
             if there is not None:
                 raise RegistrationError(f"{name!r} names {there!r} already")
 
-    def _all_tasks(self) -> dict[str, Task]:
+    def all_tasks(self) -> dict[str, Task]:
+        """All tasks by the names of their jobs: "workflow.task" where they are part of one."""
         inside = {task.job_name: task for flow in self.workflows.values() for task in flow.tasks}
         return {**inside, **self.tasks}
 
     def specs(self) -> list[TaskSpec]:
         """All of it as managers know it. Raises RegistrationError where something cannot be."""
-        tasks = [task.spec(self.queue) for task in self._all_tasks().values()]
+        tasks = [task.spec(self.queue) for task in self.all_tasks().values()]
         return tasks + [one.spec(self.queue) for one in self.workflows.values()]
 
     def puller(self, **settings: Any) -> EasyJobsWorker:
@@ -103,11 +105,26 @@ class Taskflow:
     def worker(self, **settings: Any) -> EasyJobsWorker:
         """A worker of a manager that runs all of it; the settings are those of `EasyJobsWorker`."""
         worker = EasyJobsWorker(self.queue, **settings)
-        for task in self._all_tasks().values():
-            worker.offer(task.spec(self.queue), None if task.push_destination else _function(task, worker))
+        for task in self.all_tasks().values():
+            self._offer(worker, task)
         for one in self.workflows.values():
             worker.offer(one.spec(self.queue))
         return worker
+
+    def only(self, name: str, **settings: Any) -> EasyJobsWorker:
+        """As `worker`, of one task alone. Raises NotFound."""
+        worker = EasyJobsWorker(self.queue, **settings)
+        self._offer(worker, self._task(name))
+        return worker
+
+    def _offer(self, worker: EasyJobsWorker, task: Task) -> None:
+        worker.offer(task.spec(self.queue), _function(task, worker))
+
+    def _task(self, name: str) -> Task:
+        tasks = self.all_tasks()
+        if name not in tasks:
+            raise NotFound(f"No task {name!r}; there are: {', '.join(sorted(tasks)) or 'none'}.")
+        return tasks[name]
 
     # -- making jobs, straight in the store
 
@@ -124,9 +141,7 @@ class Taskflow:
 
         :raises NotFound: there is no such task. Refused: it may not be.
         """
-        tasks = self._all_tasks()
-        if name not in tasks:
-            raise NotFound(f"No task {name!r}; there are: {', '.join(sorted(tasks)) or 'none'}.")
+        self._task(name)
         return await self._queue(name, {"params": dict(params or {})}, priority, run_at, key)
 
     async def queue_workflow_async(
@@ -169,11 +184,21 @@ class Taskflow:
             )
             return submitted.job
 
+    async def run_task_async(self, task: str, params: Mapping[str, Any] | None = None) -> Job:
+        """Run one job here and now, once: a new one of the task of this name, or the one of this id, which must wait
+        for a worker, or for being pushed: this is what it may be pushed to. The job as it is then; one that failed and
+        has retries left is in state `retry`.
+
+        :raises NotFound: there is no such task or job. Conflict: the job cannot begin now.
+        """
+        async with self.hub() as hub:
+            return await run_here(hub, self, task, dict(params or {}))
+
     @asynccontextmanager
     async def hub(self) -> AsyncIterator[Hub]:
-        """A hub on the store that knows all of it, as long as the context is open."""
+        """A hub on the store that knows all of it, as long as the context is open; it schedules nothing."""
         specs = self.specs()
-        async with hub_on(self.store, monitors=self.monitors) as hub:
+        async with hub_on(self.store, monitors=self.monitors, passing=True) as hub:
             await hub.declare(specs)
             yield hub
 

@@ -94,7 +94,7 @@ class Reception:
         live.seen_at = now
         live.lease_until = now + self._settings.lease
         live.unconfirmed.clear()
-        self._offer(live, lanes_of(hello.tasks))
+        self._offer(live, self._lanes(hello.tasks))
         verdicts = self._verdicts(live, hello.held, rows)
         for job in list(live.held.values()):
             if (job.id, job.attempt) not in brought:
@@ -130,7 +130,7 @@ class Reception:
     def register(self, live: Live, tasks: list[TaskSpec]) -> None:
         """The worker offers these tasks besides. Raises as `welcome` does."""
         self._learn("", tasks, live.row.started_at)
-        self._offer(live, live.lanes | lanes_of(tasks))
+        self._offer(live, live.lanes | self._lanes(tasks))
         offers = offers_of(live.lanes)  # for other managers to see
         self._committer.add(Chore([Renew(live.row.id, live.row.epoch, live.lease_until, offers)]))
 
@@ -168,6 +168,10 @@ class Reception:
             check(name, options_of)
             freshness.check(name, options_of)
 
+    def _lanes(self, tasks: Iterable[TaskSpec]) -> frozenset[Lane]:
+        """The lanes that whoever brings these tasks takes jobs of: those that are pushed elsewhere are nobody's."""
+        return frozenset(spec.lane for spec in tasks if spec.destination is None or self._settings.takes_pushed)
+
     def _offer(self, live: Live, lanes: frozenset[Lane]) -> None:
         if lanes != live.lanes:
             live.lanes = lanes
@@ -195,7 +199,7 @@ class Reception:
                 embedded=self._instance if hello.embedded else None,
                 pid=hello.pid if 0 <= hello.pid <= HIGHEST_PID else None,
                 version=hello.version[:64],
-                offers=offers_of(lanes_of(hello.tasks)),
+                offers=offers_of(self._lanes(hello.tasks)),
                 manager=self._instance,
                 system=(hello.system or hello.host)[:255],
                 units=hello.units if hello.units is None else max(0, min(MOST_UNITS, hello.units)),
@@ -275,11 +279,6 @@ class Reception:
             else:
                 verdicts.append(Verdict(h.job, h.attempt, "abandon"))
         return verdicts
-
-
-def lanes_of(tasks: Iterable[TaskSpec]) -> frozenset[Lane]:
-    """The lanes that whoever brings these tasks takes jobs of: those that are pushed elsewhere are nobody's."""
-    return frozenset(spec.lane for spec in tasks if spec.destination is None)
 
 
 def offers_of(lanes: Iterable[Lane]) -> str:

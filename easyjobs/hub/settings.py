@@ -17,7 +17,8 @@ class HubSettings(msgspec.Struct, frozen=True):
     `stall`: a manager that slept longer than this grants everyone a fresh lease first. `word`: how long after its
     own deadline a worker may take to say that an attempt was stopped, before the manager ends it.
     `leads`: whether it does what one of several is enough for (schedules, start deadlines, old jobs, lost sessions of
-    others), where nobody else does; else that is left to another process.
+    others), where nobody else does; else that is left to another process. `takes_pushed`: whether its workers take also
+    jobs of tasks that are pushed elsewhere: it is there.
     """
 
     lease: float = 30.0
@@ -27,6 +28,7 @@ class HubSettings(msgspec.Struct, frozen=True):
     stall: float = 5.0
     word: float = 30.0
     leads: bool = True
+    takes_pushed: bool = False
     send: float = 10.0
     hello: float = 10.0
     queue_depth: int = 1_000_000
