@@ -267,8 +267,10 @@ class Offer(msgspec.Struct):
 class Claim(msgspec.Struct):
     """Hand jobs to workers, best first, after the units of the same commit.
 
-    `capacity` bounds lanes by a counter: lane -> (counter's name, most that may run). `tokens` has at least as many
-    fresh random tokens as there are slots in all.
+    `capacity` bounds lanes by a counter: lane -> (counter's name, most that may run, or wait with it in their hands).
+    A ready job that waits, and holds that counter itself, has its turn nevertheless, and takes no slot for it: else
+    who has all of the room could never give any back. `tokens` has at least as many fresh random tokens as there are
+    slots in all.
 
     Unless `units` is None, the process units of all jobs that run on one system (those of its sessions, lost ones too)
     stay within what it has: the least that any of its live sessions declares, `placement.UNITS` where none does. A job

@@ -127,6 +127,9 @@ class MemoryStore(Tables):
             )
             self._put_job(row)
             claimed.append(row)
+        ends = [job for job in ready if job.state == WAITING and job.turn is not None and job.holds is not None]
+        ends = [job for job in ends if job.holds == counters.get(job.lane) and job not in turns]
+        turns = sorted([*turns, *ends], key=urgency)
         return claimed, sorted(lanes - {job.lane for job in self._ready_jobs()}), turns
 
     def _systems(self, units: Mapping[Lane, int]) -> Systems[Job]:

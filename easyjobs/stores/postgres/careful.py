@@ -28,7 +28,7 @@ from easyjobs.core.changes import (
 from easyjobs.core.states import FINAL
 from easyjobs.stores.postgres import texts
 from easyjobs.stores.postgres.channel import Connection
-from easyjobs.stores.postgres.counters import used
+from easyjobs.stores.postgres.counters import held
 from easyjobs.stores.postgres.failures import UNWRITABLE
 from easyjobs.stores.postgres.numbers import Numbers
 from easyjobs.stores.postgres.reading import jobs_by_id
@@ -103,8 +103,8 @@ async def _reason_of(connection: Connection, write: Write) -> Reason | None:
             runs = "SELECT true FROM jobs WHERE id = $1 AND state = 'running' AND attempt = $2"
             return None if await connection.fetchval(runs, write.id, write.attempt) else ("version", write.id)
         case Charge():
-            held = await used(connection, [write.counter])
-            return ("room", None) if held.get(write.counter, 0) >= write.most else None
+            holders = await held(connection, [write.counter])
+            return ("room", None) if holders.jobs[write.counter] >= write.most else None
         case AddEdge():
             prerequisite = write.edge.prerequisite
             live = f"SELECT true FROM jobs WHERE id = $1 AND {texts.LIVE}"

@@ -6,6 +6,7 @@ because they are locked.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +16,8 @@ from easyjobs.core.placement import Systems, place, urgency
 from easyjobs.core.states import RUNNING
 from easyjobs.stores.postgres import texts
 from easyjobs.stores.postgres.channel import Connection
-from easyjobs.stores.postgres.counters import hold, used
+from easyjobs.stores.postgres.counters import Held, held, hold
+from easyjobs.stores.postgres.reading import jobs_by_seq
 from easyjobs.stores.postgres.sessions import Sessions
 from easyjobs.stores.postgres.systems import systems_of
 
@@ -91,14 +93,33 @@ async def claim_jobs(connection: Connection, sessions: Sessions, claim: Claim, n
     lanes = sorted(set().union(*(offer.lanes for offer in offers)))
     if not lanes:
         return Claimed([], [], [])
-    room = await _room(connection, claim, lanes, offers)
+    room, ends = await _room(connection, claim, lanes, offers)
     if len(lanes) == len(offers) == 1 and room.systems is None:
-        return await _one_to_one(connection, lanes[0], offers[0], claim.tokens, now, room)
+        claimed = await _one_to_one(connection, lanes[0], offers[0], claim.tokens, now, room)
+    else:
+        claimed = await _many(connection, lanes, offers, claim.tokens, now, room)
+    if ends:
+        known = {job.seq for job in claimed.turns}
+        found = [job for job in await jobs_by_seq(connection, ends) if job.seq not in known and job.turn is not None]
+        claimed.turns.extend(job for job in found if job.holds == room.counters.get(job.lane))
+        claimed.turns.sort(key=urgency)
+    return claimed
+
+
+async def _many(
+    connection: Connection,
+    lanes: Sequence[Lane],
+    offers: Sequence[Offer],
+    tokens: Sequence[str],
+    now: float,
+    room: Room,
+) -> Claimed:
+    """Several lanes or workers: what is to be given is read and locked first."""
     pairs = place(await _locked(connection, lanes, offers, room), offers, *room)
     begun: list[Job] = []
     turns: list[Job] = []
     values: list[tuple[Any, ...]] = []
-    for (job, offer), token in zip(pairs, claim.tokens, strict=False):
+    for (job, offer), token in zip(pairs, tokens, strict=False):
         if job.turn is not None:
             turns.append(job)
             continue
@@ -112,18 +133,22 @@ async def claim_jobs(connection: Connection, sessions: Sessions, claim: Claim, n
     return Claimed(begun, sorted(Lane(*row) for row in emptied), turns)
 
 
-async def _room(connection: Connection, claim: Claim, lanes: Sequence[Lane], offers: Sequence[Offer]) -> Room:
-    """How much more may run. Nobody else charges what bounds it before we are done."""
+async def _room(
+    connection: Connection, claim: Claim, lanes: Sequence[Lane], offers: Sequence[Offer]
+) -> tuple[Room, list[int]]:
+    """How much more may run, and the numbers of those that may give some of it back. Nobody else charges what bounds it
+    before we are done.
+    """
     counters = {lane: claim.capacity[lane][0] for lane in lanes if lane in claim.capacity}
     names = sorted(set(counters.values()))
     machines = sorted({offer.system for offer in offers}) if claim.units is not None else []
     if not names and not machines:
-        return Room({}, {}, None)
+        return Room({}, {}, None), []
     await hold(connection, names, machines)
-    taken = await used(connection, names) if names else {}
-    left = {lane: max(0, claim.capacity[lane][1] - taken.get(counter, 0)) for lane, counter in counters.items()}
+    holders = await held(connection, names) if names else Held(Counter(), [])
+    left = {lane: max(0, claim.capacity[lane][1] - holders.jobs[counter]) for lane, counter in counters.items()}
     systems = await systems_of(connection, claim.units, machines) if claim.units is not None else None
-    return Room(left, counters, systems)
+    return Room(left, counters, systems), holders.ends
 
 
 async def _one_to_one(
@@ -136,8 +161,7 @@ async def _one_to_one(
     begun = sorted((Job(*row[2:]) for row in rows if row[2] is not None), key=urgency)
     turns: list[Job] = []
     if rows[0][1]:
-        found = await connection.fetch(f"SELECT {texts.JOB} FROM jobs WHERE seq = ANY($1::bigint[])", rows[0][1])
-        turns = sorted((Job(*row) for row in found), key=urgency)
+        turns = sorted(await jobs_by_seq(connection, rows[0][1]), key=urgency)
     return Claimed(begun, [lane] if rows[0][0] else [], turns)
 
 

@@ -7,8 +7,9 @@ outcomes takes its counters late, so that what it writes is written beside other
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from easyjobs.core.changes import AddEdge, Charge, Claim, Release, Write
 from easyjobs.stores.postgres.channel import Connection
@@ -18,10 +19,20 @@ _HOLD: Final = (
     "SELECT pg_advisory_xact_lock(hashtextextended('easyjobs.counter.' || current_schema() || '.' || name, 0))"
     " FROM unnest($1::text[]) AS name"
 )
-USED: Final = (
-    "SELECT holds, count(*) FROM (SELECT holds FROM jobs WHERE state = 'running' AND holds = ANY($1::text[])"
-    " UNION ALL SELECT holds FROM jobs WHERE state = 'waiting' AND holds = ANY($1::text[])) AS held GROUP BY holds"
+_HELD: Final = (
+    "SELECT holds, count(*), NULL FROM jobs WHERE state = 'running' AND holds = ANY($1::text[]) GROUP BY holds"
+    " UNION ALL SELECT holds, count(*), array_agg(seq) FILTER (WHERE ready = 1) FROM jobs"
+    " WHERE state = 'waiting' AND holds = ANY($1::text[]) GROUP BY holds"
 )
+
+
+class Held(NamedTuple):
+    """How many jobs that run or wait hold each of some counters; and the numbers of those among them that wait and for
+    which all has ended that they waited for.
+    """
+
+    jobs: Counter[str]
+    ends: list[int]
 
 
 async def hold(connection: Connection, counters: Iterable[str], machines: Iterable[str] = ()) -> None:
@@ -31,9 +42,13 @@ async def hold(connection: Connection, counters: Iterable[str], machines: Iterab
         await connection.execute(_HOLD, names)
 
 
-async def used(connection: Connection, counters: Sequence[str]) -> dict[str, int]:
-    """How many jobs that run or wait hold each of these counters; only those that any holds."""
-    return dict(await connection.fetch(USED, counters))
+async def held(connection: Connection, counters: Sequence[str]) -> Held:
+    """Who holds these counters now."""
+    found = Held(Counter(), [])
+    for counter, jobs, ends in await connection.fetch(_HELD, counters):
+        found.jobs[counter] += jobs
+        found.ends.extend(ends or ())
+    return found
 
 
 def held_first(writes: Iterable[Write], claim: Claim | None) -> set[str]:

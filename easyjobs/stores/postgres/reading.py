@@ -10,6 +10,7 @@ from easyjobs.stores.postgres import texts
 from easyjobs.stores.postgres.channel import Connection
 
 _BY_ID: Final = f"SELECT {texts.JOB} FROM jobs WHERE id = ANY($1::text[])"
+_BY_SEQ: Final = f"SELECT {texts.JOB} FROM jobs WHERE seq = ANY($1::bigint[])"
 _WAITING: Final = (
     f"SELECT {texts.EDGE}, {texts.JOBS_JOB} FROM edges JOIN jobs ON jobs.id = edges.follower"
     " WHERE edges.prerequisite = ANY($1::text[]) AND NOT counted AND jobs.state = 'waiting'"
@@ -35,6 +36,11 @@ _FRESH: Final = "SELECT key, at FROM fresh WHERE key = ANY($1::text[])"
 async def jobs_by_id(connection: Connection, ids: Sequence[str]) -> dict[str, Job]:
     """Those of the jobs that exist, by id."""
     return {row[0]: Job(*row) for row in await connection.fetch(_BY_ID, list(ids))}
+
+
+async def jobs_by_seq(connection: Connection, seqs: Sequence[int]) -> list[Job]:
+    """Those of the jobs that exist, in any order."""
+    return [Job(*row) for row in await connection.fetch(_BY_SEQ, list(seqs))]
 
 
 async def followers(connection: Connection, ids: Sequence[str]) -> dict[str, list[tuple[Edge, Job]]]:

@@ -38,7 +38,7 @@ from easyjobs.core.states import CLAIMABLE, COMPLETED, RUNNING, STATES, WAITING
 from easyjobs.stores.postgres import texts
 from easyjobs.stores.postgres.bulk import Bulk, Updates
 from easyjobs.stores.postgres.channel import Connection
-from easyjobs.stores.postgres.counters import used
+from easyjobs.stores.postgres.counters import held
 from easyjobs.stores.postgres.inserts import Inserts
 from easyjobs.stores.postgres.lines import write_lines
 from easyjobs.stores.postgres.links import Links
@@ -226,8 +226,8 @@ class Segment:
         if self.others.sessions:
             await sessions.look(connection)
         if self._charges:
-            held = await used(connection, [charge.counter for charge in self._charges])
-            if any(held.get(charge.counter, 0) >= charge.most for charge in self._charges):
+            holders = await held(connection, [charge.counter for charge in self._charges])
+            if any(holders.jobs[charge.counter] >= charge.most for charge in self._charges):
                 raise Refused
         if self.inserts:
             self.inserted, without = await self.inserts.run(connection, numbers)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from easyjobs.core.changes import Claim, Offer
 from easyjobs.core.job import Job, Lane
-from easyjobs.core.placement import Systems, place
+from easyjobs.core.placement import Systems, place, urgency
 from easyjobs.core.states import RUNNING
 from easyjobs.stores.sqlite import texts
 from easyjobs.stores.sqlite.reading import fetch, held, jobs_by_seq
@@ -74,20 +74,20 @@ def claim_jobs(connection: Connection, sessions: Sessions, claim: Claim, now: fl
     if not lanes:
         return Claimed([], [], [], Counter())
     counters = {lane: claim.capacity[lane][0] for lane in lanes if lane in claim.capacity}
-    used = {counter: held(connection, counter) for counter in set(counters.values())}
-    room = {lane: max(0, claim.capacity[lane][1] - used[counter]) for lane, counter in counters.items()}
+    holders = {counter: held(connection, counter) for counter in set(counters.values())}
+    room = {lane: max(0, claim.capacity[lane][1] - len(holders[counter])) for lane, counter in counters.items()}
     systems = None if claim.units is None else systems_of(connection, claim.units)
     choose = _choose_of_one if len(lanes) == 1 else _choose_of_many
     chosen = choose(connection, lanes, offers, Room(room, counters, systems))
     claimed: list[Job] = []
-    turns: list[Candidate] = []
+    turns: list[int] = []
     moves: Counter[Key] = Counter()
     values: list[Any] = []
     for (candidate, offer), token in zip(chosen.pairs, claim.tokens[: len(chosen.pairs)], strict=True):
         lane = candidate.lane
         row = chosen.rows[candidate.seq]
         if row[_TURN] is not None:
-            turns.append(candidate)
+            turns.append(candidate.seq)
             continue
         holds = counters.get(lane)
         claimed.append(_begun(row, lane, offer, token, now, holds))
@@ -96,12 +96,17 @@ def claim_jobs(connection: Connection, sessions: Sessions, claim: Claim, now: fl
         moves[lane.queue, lane.task, RUNNING] += 1
     for size, part in texts.slices(values, 5):
         connection.execute(texts.begin_attempts(size), (now, *part))
-    if not turns:
+    ends = [seq for rows in holders.values() for seq, ends in rows if ends and seq not in turns]
+    if not turns and not ends:
         return Claimed(claimed, chosen.emptied, [], moves)
-    rows = {job.seq: job for job in jobs_by_seq(connection, [candidate.seq for candidate in turns])}
-    left = {candidate.lane for candidate in turns}
+    jobs = [
+        job
+        for job in jobs_by_seq(connection, [*turns, *ends])
+        if job.seq not in ends or (job.turn is not None and job.holds == counters.get(job.lane))
+    ]
+    left = {job.lane for job in jobs}
     emptied = [lane for lane in chosen.emptied if lane not in left]
-    return Claimed(claimed, emptied, [rows[candidate.seq] for candidate in turns], moves)
+    return Claimed(claimed, emptied, sorted(jobs, key=urgency), moves)
 
 
 def _limit(lane: Lane, offers: list[Offer], room: dict[Lane, int]) -> int:

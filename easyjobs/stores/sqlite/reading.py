@@ -30,7 +30,10 @@ COMING: Final = tuple(
     )
 )
 # INDEXED BY: a plan that is not this one must be an error, not a slow surprise among many finished rows
-HELD: Final = f"SELECT count(*) FROM jobs INDEXED BY jobs_running WHERE {texts.UNDER_WAY} AND holds = ?"
+HELD: Final = (
+    "SELECT seq, state = 'waiting' AND ready = 1 FROM jobs INDEXED BY jobs_running"
+    f" WHERE {texts.UNDER_WAY} AND holds = ?"
+)
 FRESH: Final = "SELECT key, at FROM fresh WHERE key IN {}"
 
 
@@ -107,7 +110,6 @@ def fresh(connection: Connection, keys: Sequence[str]) -> dict[str, float]:
     return dict(each(connection, FRESH, keys))
 
 
-def held(connection: Connection, counter: str) -> int:
-    """How many jobs that run or wait hold a counter."""
-    (number,) = connection.execute(HELD, (counter,)).fetchone()
-    return int(number)
+def held(connection: Connection, counter: str) -> list[tuple[int, bool]]:
+    """The `seq` of the jobs that run or wait and hold a counter, and whether all that it waited for has ended."""
+    return connection.execute(HELD, (counter,)).fetchall()

@@ -266,7 +266,7 @@ class Segment:
         if self._others:
             self._write_others(connection, sessions)
         for charge in self._charges:
-            if held(connection, charge.counter) >= charge.most:
+            if len(held(connection, charge.counter)) >= charge.most:
                 raise GuardFailed
         for id, epoch in self._holders.items():
             if not sessions.live(connection, id, epoch):

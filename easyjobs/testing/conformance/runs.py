@@ -130,6 +130,22 @@ class RunCases(Cases):
         assert (_ids(committed.turns), committed.claimed, committed.emptied) == (["r"], [], [])
 
     @story
+    async def test_a_run_that_may_end_has_its_turn_though_it_takes_all_the_room_itself(self, play: Play) -> None:
+        await play.arrive(play.session())
+        await play.add(_open(play, "r1", holds="c"), play.job("r2", task="nightly", turn="expand", priority=9))
+        await play.add(_open(play, "r3", task="load", holds="c", deps_left=2), play.job("n", followers=1, task="clean"))
+        await play.commit(AddEdge(Edge("n", "r1", "count")))
+        await play.store.commit([Unit([Release("n")])])
+        for lanes in ([FLOW], [FLOW, LANE]):
+            committed = await play.claim(play.offer(lanes=lanes), capacity={FLOW: ("c", 1), LANE: ("c", 1)})
+            assert (committed.turns, committed.claimed) == ([await play.row("r1")], [])
+            assert FLOW not in committed.emptied
+        assert _ids((await play.claim(play.offer(lanes=[FLOW]), capacity={FLOW: ("c", 4)})).turns) == ["r2", "r1"]
+        for capacity in ({FLOW: ("other", 0)}, {OTHER_LANE: ("c", 1)}):
+            lanes = [*capacity]
+            assert (await play.claim(play.offer(lanes=lanes), capacity=capacity)).turns == []
+
+    @story
     async def test_the_first_nodes_of_a_long_run_are_let_go_when_its_last_page_is_there(self, play: Play) -> None:
         await play.add(play.job("r", turn="expand"))
         pages: list[list[Job]] = []
