@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import random
 import threading
@@ -141,7 +140,8 @@ def figures(
 ) -> str:
     """What the storm did, for people."""
     made = sorted((moment(row["created_at"]), moment(row["finished_at"])) for row in rows.values())
-    healed = [min((end for begun, end in made if begun > at), default=math.nan) - at for at in faults]
+    after = [[end for begun, end in made if begun > at] for at in faults]
+    healed = [min(ends) - at for at, ends in zip(faults, after, strict=True) if ends]
     again = [moment(r["finished_at"]) - moment(r["created_at"]) for r in rows.values() if r["attempt"] > 1]
     return (
         f"\n{len(producer.acknowledged)} acknowledged, {producer.refused} refused, killed {dict(killed)}, "
