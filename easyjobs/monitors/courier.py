@@ -54,6 +54,7 @@ class Courier:
         self._idle.set()
         self._threads: ThreadPool | None = None
         self._nursery = Nursery(f"monitor {self.name}")
+        self._delivering = False
         self._lost = 0  # reports in a row that could not be told
         self._dropped = 0  # since its queue was full for the first time
 
@@ -86,7 +87,7 @@ class Courier:
                     await self._idle.wait()
             except TimeoutError:
                 pass
-        left = len(self._waiting)
+        left = len(self._waiting) + self._delivering
         if left:
             log.warning("monitor %s: %d reports were not told before the end", self.name, left)
             self._counters["monitor_dropped"] += left
@@ -104,7 +105,9 @@ class Courier:
             self._news.clear()
             while self._waiting:
                 hook, report = self._waiting.popleft()
+                self._delivering = True
                 await self._deliver(hook, report)
+                self._delivering = False
             if self._dropped:
                 log.warning("monitor %s has caught up; %d reports were dropped", self.name, self._dropped)
                 self._dropped = 0
