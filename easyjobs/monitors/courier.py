@@ -171,6 +171,9 @@ def hooks_of(destination: Any) -> dict[Hook, Callable[[Any], Any]]:
 
     :raises ConfigurationError: it has none.
     """
+    if isinstance(destination, type):
+        name = destination.__name__
+        raise ConfigurationError(f"monitor {name} is a class: give an object, {name}(…)")
     wanted = getattr(destination, "events", None)
     hooks: dict[Hook, Callable[[Any], Any]] = {
         hook: method

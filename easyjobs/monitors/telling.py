@@ -42,7 +42,11 @@ class Telling:
 
 
 def sentence(event: Hook, report: Report) -> str:
-    """A report in one line."""
+    """A report in one line; in place of what would end it, or steer a terminal, there is a space."""
+    return "".join(c if c.isprintable() else " " for c in _said(event, report))
+
+
+def _said(event: Hook, report: Report) -> str:
     if isinstance(report, Heartbeat):
         return f"{report.manager} schedules"
     if isinstance(report, AlertReport):

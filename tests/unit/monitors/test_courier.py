@@ -54,6 +54,8 @@ def test_a_destination_may_name_its_events() -> None:
         def task_failed(self, report: Any) -> None: ...
 
     assert list(hooks_of(Narrow())) == ["alert"]
+    with pytest.raises(ConfigurationError, match=r"Narrow is a class: give an object, Narrow\(…\)"):
+        hooks_of(Narrow)
     Narrow.events = ("nothing",)
     with pytest.raises(ConfigurationError, match="Narrow is told nothing"):
         hooks_of(Narrow())
