@@ -69,7 +69,7 @@ def status(store: str | None) -> None:
 @_store_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def reset(store: str | None, yes: bool) -> None:
-    """Remove everything: all jobs, results, logs and schedules. No manager may be using the store."""
+    """Remove everything: all jobs, results, logs and schedules. Nobody may be using the store."""
     found, tables = _named(store)
     if not yes:
         click.confirm(f"Remove everything in {tables.name}?", abort=True)
@@ -84,7 +84,7 @@ def copy(source: str, target: str) -> None:
     """Copy everything from the SQLite file SOURCE into the empty PostgreSQL store TARGET: jobs in all states, results,
     logs, schedules, workers.
 
-    No manager may be using either. All or nothing is copied; counts and sums of both are compared. SOURCE stays as it
+    Nobody may be using either. All or nothing is copied; counts and sums of both are compared. SOURCE stays as it
     is: do not start a manager on it again. Workers just come back to a manager of TARGET.
     """
     copied = asyncio.run(_copy(source, target))
@@ -174,8 +174,9 @@ async def _copy(source: str, target: str) -> dict[str, int]:
 
 
 async def _moved(old: SQLiteStore, new: Store, load: Callable[[Dump], Awaitable[dict[str, int]]]) -> dict[str, int]:
-    await old.open()  # so that nobody else does
+    await old.open()
     try:
+        old.keep_others_out()
         await new.open()
         try:
             with dumped(old.path) as dump:

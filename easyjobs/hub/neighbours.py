@@ -22,6 +22,7 @@ from easyjobs.hub.pausing import Pausing
 from easyjobs.hub.roster import Elsewhere, Roster
 from easyjobs.hub.scheduling import Scheduling
 from easyjobs.ids import Ids
+from easyjobs.protocol.manager_side import SLOW
 from easyjobs.stores.base import Count, Hint, Kind, Store
 from easyjobs.stores.hints import both
 
@@ -180,7 +181,13 @@ class Neighbours:
             self._roster.changed()
 
     async def _follow_sessions(self) -> None:
+        mine = list(self._roster.holders())
         rows = await self._store.sessions()
+        stored = {row.id for row in rows}
+        for one in mine:
+            if one.row.id not in stored and self._roster.sessions.get(one.row.id) is one:
+                log.warning("worker %s was held dead by another manager; it may come back", one.row.name)
+                self._roster.forget(one, SLOW, "the session is lost; say hello again")
         elsewhere: dict[str, Elsewhere] = {}
         for row in rows:
             live = self._roster.sessions.get(row.id)

@@ -115,14 +115,14 @@ class Roster:
             del self._by_worker[live.row.worker_id]
         self.changed()
 
-    def forget(self, live: Live) -> None:
-        """A session has gone to another manager, with all that runs in it."""
+    def forget(self, live: Live, code: int = REPLACED, reason: str = "this worker has come to another manager") -> None:
+        """A session has gone to another manager, or was ended by one, with all that runs in it."""
         for job in [job for job in self.running.values() if job.session == live.row.id]:
             self.released(job)
         self.remove(live)
         for voice in (live.voice, *live.watchdogs):
             if voice is not None:
-                voice.close(REPLACED, "this worker has come to another manager")
+                voice.close(code, reason)
 
     def of_worker(self, worker_id: str) -> Live | None:
         """The live session of a worker process."""

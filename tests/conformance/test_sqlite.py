@@ -16,3 +16,12 @@ class TestSQLiteStore(StoreConformance):
     def make_store(self, tmp_path: Path) -> MakeStore:
         numbers = count()
         return lambda clock: SQLiteStore(str(tmp_path / f"{next(numbers)}.db"), clock=clock)
+
+
+class TestSharedSQLiteStore(StoreConformance):
+    """As one of several on a file: all it does is noted for others."""
+
+    @pytest.fixture
+    def make_store(self, tmp_path: Path) -> MakeStore:
+        numbers = count()
+        return lambda clock: SQLiteStore(str(tmp_path / f"{next(numbers)}.db"), clock=clock, shared=True)
