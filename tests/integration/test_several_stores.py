@@ -7,7 +7,9 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -15,6 +17,7 @@ from easyjobs.core.changes import (
     APPLIED,
     AddEdge,
     AppendLogs,
+    Charge,
     Claim,
     FlagCancel,
     Insert,
@@ -31,6 +34,7 @@ from easyjobs.core.changes import (
 from easyjobs.core.job import Edge, Job, Lane, Session
 from easyjobs.stores.base import Hint, JobQuery
 from easyjobs.stores.postgres import PostgresStore
+from easyjobs.stores.postgres.channel import Channel
 
 LANES = [Lane("etl", task, "") for task in ("load", "clean", "report")]
 LOAD = LANES[0]
@@ -131,6 +135,62 @@ async def test_what_runs_at_once_is_bounded_over_all_managers(store_url: str, bo
         await asyncio.gather(*(manage(n, store) for n, store in enumerate(opened)))
         assert await opened[0].totals() == {"completed": 40}
         assert highest == most
+
+
+async def test_runs_that_go_on_at_once_are_bounded_over_all_managers_and_nobody_waits_in_a_circle(
+    store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has runs of a version of its own, all of one counter; and one job waits for all their nodes: whoever ends
+    some of those locks it, and takes the counter too.
+    """
+    flows = [Lane("etl", "flow", version) for version in "abc"]
+    circles = highest = 0
+    transaction = Channel._transaction
+
+    async def counted(channel: Channel, *given: Any) -> Any:
+        nonlocal circles
+        try:
+            return await transaction(channel, *given)
+        except asyncpg.DeadlockDetectedError:
+            circles += 1
+            raise
+
+    def begun(run: Job, now: float) -> Unit:
+        begins = {"state": "waiting", "turn": "close", "deps_left": 1, "holds": "c"}
+        node = Job(f"node of {run.id}", "etl", "load", created_at=now, run_at=now + 9, run=run.id, followers=2)
+        edges = [AddEdge(Edge(node.id, run.id, "count")), AddEdge(Edge(node.id, "all", "count"))]
+        return Unit([Charge("c", 2), Update(run, begins), Insert(node), *edges])
+
+    async def manage(n: int, store: PostgresStore) -> None:
+        nonlocal highest
+        units: list[Unit] = []
+        while True:
+            committed = await store.commit(units, claim(n, 3, [flows[n]], capacity={flows[n]: ("c", 2)}))
+            waiting = (await store.find(JobQuery(runs=True, state="waiting"))).items
+            highest = max(highest, len(waiting))
+            assert len(waiting) <= 2
+            units = [begun(run, store.now()) for run in committed.turns if run.turn == "expand"]
+            for run in committed.turns:
+                if run.turn == "close":
+                    units.append(Unit([Update(run, {"state": "completed", "finished_at": store.now()}, release="c")]))
+            nodes = await store.jobs([f"node of {run.id}" for run in waiting])
+            units += [Unit([*ended(store, node).writes, Release(node.id)]) for node in nodes.values() if not node.final]
+            if not units and (await store.jobs(["all"]))["all"].state == "queued" and not waiting:
+                return
+
+    async with stores(store_url) as opened:
+        monkeypatch.setattr(Channel, "_transaction", counted)
+        now, runs = opened[0].now(), [f"r{n}" for n in range(30)]
+        everything = Job("all", "etl", "report", state="waiting", created_at=now, run_at=now, deps_left=len(runs))
+        unit = Unit([Insert(everything)])
+        unit.writes += [
+            Insert(Job(id, *flows[n % 3], created_at=now, run_at=now, turn="expand")) for n, id in enumerate(runs)
+        ]
+        assert (await opened[0].commit([unit])).verdicts == [APPLIED]
+        await asyncio.gather(*(manage(n, store) for n, store in enumerate(opened)))
+        assert await opened[0].totals() == {"completed": 60, "queued": 1}
+        assert await opened[0].by_run(runs) == {run: {"completed": 1} for run in runs}
+        assert (highest, circles) == (2, 0)
 
 
 async def test_after_a_session_was_lost_nothing_more_is_claimed_by_it(store_url: str) -> None:
