@@ -56,7 +56,7 @@ class Sharing:
             scheduling,
             ids,
         )
-        self._orphans = Orphans(store, roster, committer, settings, lead)
+        self._orphans = Orphans(store, roster, committer, settings, lambda: lead.held)
         look = Periodic(self.neighbours, store.now)
         self.neighbours.wake = look.wake
         store.listen(self._heard, instance)

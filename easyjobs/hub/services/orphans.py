@@ -5,6 +5,7 @@ that ended with their manager's process are lost at once, where the store knows 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from easyjobs.core.changes import LoseSession
@@ -12,7 +13,6 @@ from easyjobs.core.events import WorkerDied
 from easyjobs.core.job import Session
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.entries import Chore, Word
-from easyjobs.hub.lead import Lead
 from easyjobs.hub.roster import Roster
 from easyjobs.hub.settings import HubSettings
 from easyjobs.stores.base import Store
@@ -31,9 +31,16 @@ class Orphans:
 
     name = "orphans"
 
-    def __init__(self, store: Store, roster: Roster, committer: Committer, settings: HubSettings, lead: Lead) -> None:
+    def __init__(
+        self,
+        store: Store,
+        roster: Roster,
+        committer: Committer,
+        settings: HubSettings,
+        leads: Callable[[], bool],
+    ) -> None:
         self._store = store
-        self._lead = lead
+        self._leads = leads
         self._roster = roster
         self._committer = committer
         self._settings = settings
@@ -50,7 +57,7 @@ class Orphans:
         if self._store.single_manager:
             return None
         await self._lose_with_their_hub(now)
-        if not self._lead.held:
+        if not self._leads():
             self._expected = None
             return now + LOOK
         if self._patient_until is None or (self._expected is not None and now - self._expected > self._settings.stall):
