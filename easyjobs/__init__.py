@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from easyjobs.client import EasyJobsClient, SyncEasyJobsClient
     from easyjobs.errors import EasyJobsError, JobCancelled, JobFailed, NoRetry, Refused, Retry, WaitTimeout
+    from easyjobs.faces.bash import BashTask
+    from easyjobs.faces.instances import TaskInstance
     from easyjobs.faces.jobmaster import JobMaster
+    from easyjobs.faces.taskflow import Taskflow
+    from easyjobs.faces.tasks import Task, Workflow
     from easyjobs.manager import EasyJobsManager
     from easyjobs.monitors.log import LogMonitor
     from easyjobs.monitors.reports import AlertReport, Heartbeat, JobReport
@@ -32,6 +36,11 @@ _HOMES = {
     "EasyJobsClient": "easyjobs.client",
     "SyncEasyJobsClient": "easyjobs.client",
     "JobMaster": "easyjobs.faces.jobmaster",
+    "Taskflow": "easyjobs.faces.taskflow",
+    "Task": "easyjobs.faces.tasks",
+    "Workflow": "easyjobs.faces.tasks",
+    "BashTask": "easyjobs.faces.bash",
+    "TaskInstance": "easyjobs.faces.instances",
     "LogMonitor": "easyjobs.monitors.log",
     "WebhookMonitor": "easyjobs.monitors.webhook",
     "SlackMonitor": "easyjobs.monitors.webhook",
@@ -65,6 +74,11 @@ __all__ = [
     "EasyJobsClient",
     "SyncEasyJobsClient",
     "JobMaster",
+    "Taskflow",
+    "Task",
+    "Workflow",
+    "BashTask",
+    "TaskInstance",
     "LogMonitor",
     "WebhookMonitor",
     "SlackMonitor",

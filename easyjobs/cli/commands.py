@@ -35,11 +35,13 @@ class _Commands(click.Group):
     """Finds a command in the module of its name, and turns our own errors into one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of use."""
-        return list(COMMANDS)
+        """In the order of use; those of an application, where one is named."""
+        return list(COMMANDS) if ctx.params.get("taskflow") is None else _taskflow().list_commands(ctx)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The object `command` of `easyjobs.cli.<name>`; an underscore is as good as a dash."""
+        if ctx.params.get("taskflow") is not None:
+            return _taskflow().get_command(ctx, cmd_name)
         if cmd_name.replace("_", "-") not in COMMANDS:
             return None
         command: click.Command = import_module(f"easyjobs.cli.{cmd_name.replace('-', '_')}").command
@@ -55,5 +57,14 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="easyjobs")
-def commands() -> None:
+@click.option("--taskflow", is_eager=True, metavar="MODULE:OBJECT", help="The commands of an application of Taskflow.")
+@click.pass_context
+def commands(ctx: click.Context, taskflow: str | None) -> None:
     """Background jobs for FastAPI, with no broker to run."""
+    if taskflow is not None:
+        ctx.obj = import_module("easyjobs.cli.taskflow").find(taskflow)
+
+
+def _taskflow() -> click.Group:
+    group: click.Group = import_module("easyjobs.cli.taskflow").commands
+    return group

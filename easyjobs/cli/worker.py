@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -89,10 +89,12 @@ def find_worker(target: str, *, by_type_key: bool = False) -> EasyJobsWorker:
     module = load(module_name)
     if path:
         return _worker_at(module, path)
-    for kind, several in ((EasyJobsWorker, "workers"), (_job_master(), "JobMasters")):
-        found = {id(value): name for name, value in vars(module).items() if kind and isinstance(value, kind)}
+    kinds: list[type[Any]] = [EasyJobsWorker, *_faces()]
+    for kind in kinds:
+        found = {id(value): name for name, value in vars(module).items() if isinstance(value, kind)}
         if len(found) > 1:
             names = ", ".join(f"{module_name}:{name}" for name in found.values())
+            several = "workers" if kind is EasyJobsWorker else f"{kind.__name__}s"
             raise ConfigurationError(f"{module_name} has several {several}; name one: {names}")
         for name in found.values():
             return _worker_at(module, name)
@@ -103,23 +105,21 @@ def find_worker(target: str, *, by_type_key: bool = False) -> EasyJobsWorker:
 
 
 def _worker_at(module: ModuleType, path: str) -> EasyJobsWorker:
-    found = named(module, path)
-    job_master = _job_master()
-    if job_master is not None and isinstance(found, job_master):
-        of_its_tasks: EasyJobsWorker = found.worker()
+    found: Any = named(module, path)
+    if isinstance(found, tuple(_faces())):
+        of_its_tasks: EasyJobsWorker = cast("Any", found).worker()
         return of_its_tasks
     if not isinstance(found, EasyJobsWorker):
         raise ConfigurationError(f"{module.__name__}:{path} is no EasyJobsWorker but of type {type(found).__name__}")
     return found
 
 
-def _job_master() -> type[Any] | None:
-    """The class, where a module has loaded it. Others need not know what a manager is made of."""
-    if "easyjobs.faces.jobmaster" not in sys.modules:
-        return None
-    from easyjobs.faces.jobmaster import JobMaster
-
-    return JobMaster
+def _faces() -> list[type[Any]]:
+    """The classes whose objects make workers, as far as a module has loaded them: others need not know what a manager
+    is made of.
+    """
+    names = (("easyjobs.faces.jobmaster", "JobMaster"), ("easyjobs.faces.taskflow", "Taskflow"))
+    return [getattr(sys.modules[module], name) for module, name in names if module in sys.modules]
 
 
 def loop_factory() -> type[asyncio.AbstractEventLoop] | None:

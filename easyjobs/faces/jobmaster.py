@@ -152,21 +152,23 @@ class JobMaster:
             (submitted,) = await hub.submit([submission])
             return submitted.job.id
 
-    def run(self) -> list[RanJob]:
+    def run(self, slots: int | None = None) -> list[RanJob]:
         """Work until the queue is empty, in this process, without a manager; the jobs that ended, in that order.
 
         Jobs that are put off until later are left for the next run, and so are those that nobody may begin now: paused,
         of other modules, beyond a limit that others hold. A failed job that is tried again within a minute is waited
         for; so is one that runs in another process of which nothing is heard: if that one is dead, it runs again here.
         May be called as often as one likes, also at the same time in several processes and beside a manager (with a
-        SQLite file all on one host), and where an event loop runs, which stands still meanwhile.
+        SQLite file all on one host), and where an event loop runs, which stands still meanwhile. If it is interrupted,
+        it lets what it has begun end, for at most 25 seconds, and leaves the others.
 
+        :param slots: how many jobs to work on at a time, in place of the number that was given to the constructor.
         :raises ConfigurationError: nothing was ever deployed there. RegistrationError: what workers of other modules
             depend on and these tasks together go round in a circle.
         """
-        return _run(self.run_async())
+        return _run(self.run_async(slots))
 
-    async def run_async(self) -> list[RanJob]:
+    async def run_async(self, slots: int | None = None) -> list[RanJob]:
         """As `run`, on an event loop."""
         async with self._hub() as hub:
             nursery = Nursery("jobmaster")
@@ -176,7 +178,7 @@ class JobMaster:
 
             ended: list[Job] = []
             hub.announcer.watchers.append(ended.append)
-            worker = self._worker(dial)
+            worker = self._worker(dial, slots)
             await worker.start()
             try:
                 await until_empty(hub, worker)
@@ -196,11 +198,10 @@ class JobMaster:
         finally:
             await hub.stop()
 
-    def _worker(self, dial: Callable[[], Awaitable[Link]]) -> EasyJobsWorker:
+    def _worker(self, dial: Callable[[], Awaitable[Link]], slots: int | None = None) -> EasyJobsWorker:
         name = f"{socket.gethostname()}:{os.getpid()}:{Ids().token()[:6]}"
-        return self.worker(
-            jobs_queue="DEFAULT", max_tasks_per_worker=self._slots, name=name, connect=dial, embedded=True
-        )
+        slots = self._slots if slots is None else slots
+        return self.worker(jobs_queue="DEFAULT", max_tasks_per_worker=slots, name=name, connect=dial, embedded=True)
 
 
 async def _nowhere() -> Link:

@@ -118,7 +118,7 @@ class Taskflow:
         return worker
 
     def _offer(self, worker: EasyJobsWorker, task: Task) -> None:
-        worker.offer(task.spec(self.queue), _function(task, worker))
+        worker.offer(task.spec(self.queue), _function(task, worker), task.program)
 
     def _task(self, name: str) -> Task:
         tasks = self.all_tasks()

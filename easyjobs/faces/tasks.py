@@ -16,6 +16,7 @@ from easyjobs.core.workflow import Graph, Node, Take
 from easyjobs.errors import RegistrationError
 from easyjobs.faces.instances import TaskInstance
 from easyjobs.tasks.schedules import recurrence
+from easyjobs.tasks.scripts import Command
 
 T = TypeVar("T", bound="Task")
 
@@ -95,6 +96,7 @@ class Task:
         self.push_destination = push_destination
         self.timezone = timezone
         self.parents: list[Task] = []
+        self.program: Command | None = None  # what runs in place of a function, with what `execute` gives
         if workflow is not None:
             if schedule is not None:
                 raise RegistrationError(
@@ -155,7 +157,7 @@ class Task:
             _OF_TASKS,
             options,
             self.description,
-            "async" if inspect.iscoroutinefunction(self.execute) else "thread",
+            "script" if self.program else "async" if inspect.iscoroutinefunction(self.execute) else "thread",
             call,
             rule,
             title=self.title,

@@ -11,16 +11,19 @@ from easyjobs.errors import RegistrationError
 from easyjobs.tasks.calling import Bound
 from easyjobs.tasks.decorator import BoundTask
 from easyjobs.tasks.handle import Caller
+from easyjobs.tasks.scripts import Program
 from easyjobs.tasks.workflows import BoundWorkflow
 
 Offered: TypeAlias = BoundTask[Any, Any] | BoundWorkflow[Any, Any]
 
 
 class OfferedTask(BoundTask[Any, Any]):
-    """A task whose `spec` was made elsewhere; `function` runs it."""
+    """A task whose `spec` was made elsewhere; `function` runs it, or says with which words `program` does."""
 
-    def __init__(self, spec: TaskSpec, function: Callable[..., Any], caller: Caller | None) -> None:
-        super().__init__(function, caller, spec.queue, spec.name, {})
+    def __init__(
+        self, spec: TaskSpec, function: Callable[..., Any], caller: Caller | None, program: Program | None = None
+    ) -> None:
+        super().__init__(function, caller, spec.queue, spec.name, {} if program is None else {"script": program})
         self._options = spec.options
         self.default_args = spec.default_args
         self.no_retry_on = spec.options.no_retry_on
@@ -62,17 +65,15 @@ class OfferedWorkflow(BoundWorkflow[Any, Any]):
         return self._spec.signature
 
 
-def offered(spec: TaskSpec, function: Callable[..., Any] | None, caller: Caller | None) -> Offered:
-    """The task or workflow of `spec`; a task that no worker runs, because its jobs are pushed, has no `function`.
+def offered(
+    spec: TaskSpec, function: Callable[..., Any] | None, caller: Caller | None, program: Program | None = None
+) -> Offered:
+    """The task or workflow of `spec`.
 
-    :raises RegistrationError: it is a task with neither function nor destination, or a workflow without tasks.
+    :raises RegistrationError: it is a task without a function, or a workflow without tasks.
     """
     if spec.kind == "workflow":
         return OfferedWorkflow(spec, caller)
-    if function is None and spec.destination is None:
+    if function is None:
         raise RegistrationError(f"task {spec.name!r} has no function")
-    return OfferedTask(spec, function or _pushed, caller)
-
-
-def _pushed() -> None:
-    raise AssertionError("a job that is to be pushed was given to a worker")
+    return OfferedTask(spec, function, caller, program)

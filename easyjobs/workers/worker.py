@@ -23,6 +23,7 @@ from easyjobs.tasks.handle import Call, JobHandle
 from easyjobs.tasks.offered import offered
 from easyjobs.tasks.options import TaskOptions, WorkflowOptions
 from easyjobs.tasks.registry import Declared, Registry
+from easyjobs.tasks.scripts import Program
 from easyjobs.tasks.workflows import BoundWorkflow, DeclaresWorkflows, bind_workflow
 from easyjobs.wire.address import manager_address
 from easyjobs.wire.dial import Redial
@@ -170,13 +171,13 @@ class EasyJobsWorker(DeclaresWorkflows, DeclaresScripts):
         self._declared([task.queue for task in bound])
         return bound
 
-    def offer(self, spec: TaskSpec, function: Callable[..., Any] | None = None) -> None:
-        """Run jobs of the task `spec` with `function`, or bring along a workflow or a task whose jobs are pushed. For
-        ways of declaring tasks beside `task` and `workflow`.
+    def offer(self, spec: TaskSpec, function: Callable[..., Any] | None = None, program: Program | None = None) -> None:
+        """Run jobs of the task `spec` with `function`, or with `program` and the words that the function returns; or
+        bring along a workflow. For ways of declaring tasks beside `task` and `workflow`.
 
         :raises RegistrationError: as `task`.
         """
-        self._registry.add(offered(spec, function, self))
+        self._registry.add(offered(spec, function, self, program))
         self._declared([spec.queue])
 
     def embed(self, connect: Dialler, children_dial: Callable[[], str] = str) -> None:
