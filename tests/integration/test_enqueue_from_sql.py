@@ -380,27 +380,68 @@ async def test_many_at_once_each_get_an_id(deployed: str) -> None:
         assert sorted(await someone.ids()) == sorted(ids)
 
 
-async def test_the_rights_that_the_page_grants_are_enough(deployed: str) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "sql.md").read_text()
-    (grants,) = re.findall(r"```sql\n(GRANT.*?)```", page, re.DOTALL)
+async def test_inserting_goes_on_while_it_is_deployed_again_and_again(deployed: str, tasks: ModuleType) -> None:
     async with caller(deployed) as someone:
-        app, execute = f"app_of_{someone.schema}", someone.connection.execute
-        await execute(f"CREATE ROLE {app}")
-        try:
-            await execute(f"SET ROLE {app}")
+        jobmaster = JobMaster(deployed, schema=someone.schema, modules=[tasks])
+
+        async def produce() -> None:
+            async with caller(deployed) as one:
+                for n in range(50):
+                    await one.insert("foo", {"file_path": str(n)})
+
+        async def deploy() -> None:
+            for _ in range(5):
+                await jobmaster.deploy_async()
+
+        await asyncio.gather(*(produce() for _ in range(4)), deploy())
+        assert len(await someone.ids()) == 200
+
+
+@asynccontextmanager
+async def granted(someone: Caller, role: str) -> AsyncIterator[str]:
+    """A role of the page that may what the page grants it, and nothing before; its name."""
+    page = (Path(__file__).parents[2] / "docs" / "sql.md").read_text()
+    (grants,) = (g for g in re.findall(r"```sql\n(GRANT.*?)```", page, re.DOTALL) if f" TO {role};" in g)
+    name, execute = f"{role}_of_{someone.schema}", someone.connection.execute
+    await execute(f"CREATE ROLE {name}")
+    try:
+        await execute(f"SET ROLE {name}")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await execute(f"SELECT FROM {someone.schema}.failed")
+        await execute("RESET ROLE")
+        await execute(
+            grants.replace("easyjobs.", f"{someone.schema}.")
+            .replace("SCHEMA easyjobs", f"SCHEMA {someone.schema}")
+            .replace(f"{role};", f"{name};")
+        )
+        await execute(f"SET ROLE {name}")
+        yield name
+    finally:
+        await execute("RESET ROLE")
+        await execute(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+async def test_who_may_insert_may_insert_and_not_look(deployed: str) -> None:
+    async with caller(deployed) as someone, granted(someone, "app"):
+        assert await someone.insert("each", {"a": 1, "b": "ALL"})
+        for table in ("jobs", "job_list"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await someone.connection.execute(f"SELECT FROM {someone.schema}.{table}")
+
+
+async def test_who_may_look_sees_the_views_and_no_table(deployed: str) -> None:
+    async with caller(deployed) as someone:
+        await someone.insert("foo", {"file_path": "x"})
+        async with granted(someone, "people"):
+            fetch = someone.connection.fetch
+            assert [row["task"] for row in await fetch(f"SELECT * FROM {someone.schema}.job_list")] == ["foo"]
+            assert await fetch(f"SELECT * FROM {someone.schema}.running") == []
+            assert await fetch(f"SELECT * FROM {someone.schema}.failed") == []
+            for table in ("jobs", "sessions", "logs"):
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await fetch(f"SELECT FROM {someone.schema}.{table}")
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await someone.insert("bad")
-            await execute("RESET ROLE")
-            await execute(
-                grants.replace("easyjobs.", f"{someone.schema}.")
-                .replace("SCHEMA easyjobs", f"SCHEMA {someone.schema}")
-                .replace("app;", f"{app};")
-            )
-            await execute(f"SET ROLE {app}")
-            assert await someone.insert("each", {"a": 1, "b": "ALL"})
-            await execute("RESET ROLE")
-        finally:
-            await execute(f"DROP OWNED BY {app}; DROP ROLE {app}")
 
 
 async def test_text_that_postgresql_cannot_hold_is_refused(deployed: str) -> None:
