@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import sysconfig
 from pathlib import Path
 
+import asyncpg
 import pytest
 from click.testing import CliRunner, Result
 
@@ -36,7 +39,9 @@ from easyjobs.core.signature import Signature
 from easyjobs.core.task import TaskSpec
 from easyjobs.stores import open_store
 from easyjobs.stores.base import JobQuery, Store
+from easyjobs.stores.postgres.address import address_of
 
+COMMAND = str(Path(sysconfig.get_path("scripts")) / "easyjobs")
 LANE = Lane("etl", "load", "")
 IDS = ["done", "running", "follower", "first", "retry", "later", "run", "node", *(f"j{n}" for n in range(3_000))]
 
@@ -176,6 +181,44 @@ def test_nothing_is_kept_of_a_copy_that_cannot_be_made_whole(tmp_path: Path, sto
     refused = copy(source, store_url)
     assert (refused.exit_code, "cannot be written" in refused.output) == (1, True), refused.output
     assert asyncio.run(jobs()) == {}
+
+
+async def test_a_copy_that_is_killed_half_way_is_made_anew(tmp_path: Path, store_url: str) -> None:
+    source, store = open_store(f"sqlite:///{tmp_path}/jobs.db"), open_store(store_url)
+    await source.open()
+    await fill(source)
+    await source.close()
+    await store.open()
+    await store.close()
+    address = address_of(store_url)
+    here = await asyncpg.connect(address.dsn, server_settings={"search_path": address.schema})
+    try:
+        lock = os.getpid()
+        # the jobs are written, and it waits for us before it writes the sessions
+        await here.execute(
+            "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS"
+            f" $$BEGIN PERFORM pg_advisory_xact_lock({lock}); RETURN new; END$$;"
+            "CREATE TRIGGER wait BEFORE INSERT ON sessions FOR EACH ROW EXECUTE FUNCTION wait()"
+        )
+        await here.execute("SELECT pg_advisory_lock($1)", lock)
+        command = (COMMAND, "db", "copy", f"sqlite:///{tmp_path}/jobs.db", store_url)
+        copying = await asyncio.create_subprocess_exec(*command)
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted"
+        async with asyncio.timeout(20):
+            while not await here.fetchval(waiting, lock):
+                await asyncio.sleep(0.01)
+        copying.kill()
+        await copying.wait()
+        await here.execute("SELECT pg_advisory_unlock_all()")
+        async with asyncio.timeout(20):
+            while await here.fetchval("SELECT count(*) FROM pg_locks WHERE relation = 'jobs'::regclass"):
+                await asyncio.sleep(0.01)  # the server notices that nobody is there
+        assert not await here.fetchval("SELECT count(*) FROM jobs")
+        await here.execute("DROP TRIGGER wait ON sessions")
+    finally:
+        await here.close()
+    again = await asyncio.to_thread(copy, f"sqlite:///{tmp_path}/jobs.db", store_url)
+    assert again.output.splitlines()[1].split() == ["jobs", str(len(IDS))], again.output
 
 
 @pytest.mark.parametrize(
