@@ -29,6 +29,8 @@ SHORT: Final = 4
 
 _PLACE: Final = ("manager_url", "manager_host", "manager_port")
 
+_WITH_PASSWORDS: Final = ("EASYJOBS_STORE", "EASYJOBS_WEBHOOK_URL", "EASYJOBS_SLACK_WEBHOOK")
+
 WITHHELD: Final = "withheld-from-child-processes"
 
 # where the variable is not EASYJOBS_ and the field's name, or where one more stands behind it
@@ -200,6 +202,16 @@ def surroundings_of_children(secret: str, queues: Sequence[str]) -> dict[str, st
     }
     environ.setdefault("EASYJOBS_MANAGER_SECRET", WITHHELD)
     environ.setdefault("EASYJOBS_JOBS_QUEUE", ",".join(queues))
+    return environ
+
+
+def surroundings_of_scripts(secret: str, queues: Sequence[str]) -> dict[str, str]:
+    """Our environment for a program that knows nothing of us: as `surroundings_of_children`, without the addresses of
+    ours that may hold a password.
+    """
+    environ = surroundings_of_children(secret, queues)
+    for name in _WITH_PASSWORDS:
+        environ.pop(name, None)
     return environ
 
 

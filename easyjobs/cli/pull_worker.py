@@ -8,13 +8,14 @@ import logging
 import click
 
 from easyjobs.cli.collector import spare_the_collector
-from easyjobs.cli.worker import environment, find_worker, loop_factory
+from easyjobs.cli.worker import environment, find_work, loop_factory, work_options
 from easyjobs.faces.pulling import pull
 from easyjobs.settings import WITHHELD
+from easyjobs.tasks.scripts import Mode
 
 
 @click.command("pull-worker", short_help="Run the tasks of a module straight from the store, without a manager.")
-@click.argument("target", metavar="MODULE[:OBJECT]")
+@work_options
 @click.option(
     "--store", metavar="URL", help="Where the jobs are: sqlite:///jobs.db, postgresql://… (or EASYJOBS_STORE)."
 )
@@ -28,7 +29,9 @@ from easyjobs.settings import WITHHELD
     "--log-level", default="info", show_default=True, type=click.Choice(["debug", "info", "warning", "error"])
 )
 def command(
-    target: str,
+    target: str | None,
+    scripts: tuple[str, ...],
+    result: Mode,
     store: str | None,
     queues: tuple[str, ...],
     by_type_key: bool,
@@ -40,7 +43,7 @@ def command(
     signal does not wait for running jobs.
 
     The store may be in use: by other pull workers, a scheduler, and a manager with workers of its own on the same
-    queues. A SQLite file is shared on one host. The module is as for `easyjobs worker`.
+    queues. A SQLite file is shared on one host. The module and the scripts are as for `easyjobs worker`.
     """
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     given = {
@@ -50,7 +53,7 @@ def command(
         "EASYJOBS_NAME": name,
     }
     with environment(given):
-        worker = find_worker(target, by_type_key=by_type_key)
+        worker = find_work(target, scripts, result, by_type_key=by_type_key)
     spare_the_collector()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(pull(worker, store))

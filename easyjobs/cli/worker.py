@@ -6,11 +6,11 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -21,17 +21,28 @@ from easyjobs.errors import ConfigurationError
 from easyjobs.tasks.scripts import MODES, Mode
 from easyjobs.workers.worker import EasyJobsWorker
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def work_options(command: F) -> F:
+    """What a worker is to run: a module, folders of scripts, or both; see `find_work`."""
+    for option in (
+        click.option(
+            "--result",
+            default="markers",
+            show_default=True,
+            type=click.Choice(MODES),
+            help="Where the result of these scripts is: printed between markers, or the exit status alone.",
+        ),
+        click.option("--scripts", multiple=True, metavar="FOLDER", help="Run a folder's scripts; may be repeated."),
+        click.argument("target", metavar="[MODULE[:OBJECT]]", required=False),
+    ):
+        command = option(command)
+    return command
+
 
 @click.command("worker", short_help="Run the tasks of a module, or a folder of scripts.")
-@click.argument("target", metavar="[MODULE[:OBJECT]]", required=False)
-@click.option("--scripts", multiple=True, metavar="FOLDER", help="Run the scripts of a folder; may be repeated.")
-@click.option(
-    "--result",
-    default="markers",
-    show_default=True,
-    type=click.Choice(MODES),
-    help="Where the result of these scripts is: printed between markers, or the exit status alone.",
-)
+@work_options
 @click.option("--manager-url", metavar="URL", help="ws[s]://host[:port][/prefix] (else EASYJOBS_MANAGER_URL).")
 @click.option("--queue", "queues", multiple=True, help="The queue of its tasks; may be repeated.")
 @click.option("--by-type-key", is_flag=True, help="Each plain @task is in the queue of its type key: its module.")
@@ -69,13 +80,24 @@ def command(
         "EASYJOBS_NAME": name,
     }
     with environment(given):
-        worker = EasyJobsWorker() if target is None else find_worker(target, by_type_key=by_type_key)
-        found = [task for folder in scripts for task in worker.scripts(folder, result=result)]
-    if target is None and not found:
-        raise ConfigurationError("name a module, or a folder with scripts: --scripts FOLDER")
+        worker = find_work(target, scripts, result, by_type_key=by_type_key)
     spare_the_collector()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(worker.run())
+
+
+def find_work(
+    target: str | None, scripts: Sequence[str], result: Mode = "markers", *, by_type_key: bool = False
+) -> EasyJobsWorker:
+    """The worker of a module (`find_worker`), or else a new one, with the scripts of some folders.
+
+    :raises ConfigurationError: there is nothing to run. RegistrationError: a script cannot run here.
+    """
+    worker = EasyJobsWorker() if target is None else find_worker(target, by_type_key=by_type_key)
+    found = [task for folder in scripts for task in worker.scripts(folder, result=result)]
+    if target is None and not found:
+        raise ConfigurationError("name a module, or a folder with scripts: --scripts FOLDER")
+    return worker
 
 
 def find_worker(target: str, *, by_type_key: bool = False) -> EasyJobsWorker:

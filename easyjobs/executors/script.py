@@ -21,7 +21,7 @@ from easyjobs.executors.process import GRACE, Home
 from easyjobs.executors.ran import Ran, failed
 from easyjobs.executors.watching import Watching
 from easyjobs.protocol.messages import Limits
-from easyjobs.settings import surroundings_of_children
+from easyjobs.settings import surroundings_of_scripts
 from easyjobs.tasks.context import JobContext
 from easyjobs.tasks.decorator import BoundTask
 from easyjobs.tasks.scripts import Command, Program, Start
@@ -89,7 +89,7 @@ class ScriptExecutor:
     ) -> Ran:
         printed = Printed(2 * self.limits.result) if program.result == "markers" else None
         attempt = ScriptAttempt(context, self._grace, task.no_retry_on, printed, self.limits)
-        env = {**surroundings_of_children(self._home.secret, self._home.queues), "PYTHONUNBUFFERED": "1"}
+        env = {**surroundings_of_scripts(self._home.secret, self._home.queues), "PYTHONUNBUFFERED": "1"}
         env |= {"EASYJOBS_JOB": context.id, "EASYJOBS_ATTEMPT": str(context.attempt)}
         with contextlib.ExitStack() as opened:
             files = Files(start.cwd)

@@ -174,3 +174,28 @@ def test_a_worker_loads_no_web_framework() -> None:
     assert "easyjobs.workers.worker" in loaded
     heavy = {"fastapi", "starlette", "pydantic", "httpx", "uvicorn", "rich", "jsonschema_rs", "sqlite3", "jinja2"}
     assert not heavy & set(loaded)
+
+
+# -- folders of scripts
+
+
+def test_a_folder_of_scripts_needs_no_module(folder: Folder) -> None:
+    (folder.path / "scripts").mkdir()
+    (folder.path / "scripts" / "grab.py").write_text("")
+    (alone,) = cli.find_work(None, ["scripts"]).specs()
+    assert (alone.name, alone.kind) == ("grab.py", "script")
+
+
+def test_scripts_come_beside_the_tasks_of_a_module(folder: Folder) -> None:
+    name = folder.module("from easyjobs import task\n\n@task\ndef one() -> None: ...\n")
+    (folder.path / "scripts").mkdir()
+    (folder.path / "scripts" / "grab.sh").write_text("")
+    worker = cli.find_work(name, ["scripts"], "exit")
+    assert [spec.name for spec in worker.specs()] == ["one", "grab.sh"]
+
+
+def test_nothing_to_run_is_said(folder: Folder) -> None:
+    (folder.path / "empty").mkdir()
+    for scripts in ([], ["empty"]):
+        with pytest.raises(ConfigurationError, match="name a module, or a folder with scripts"):
+            cli.find_work(None, scripts)

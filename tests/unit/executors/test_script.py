@@ -187,11 +187,15 @@ async def test_it_runs_in_its_folder_knows_its_job_and_no_secret(house: House) -
         "print(json.dumps({'status': 'success', **seen}))\n"
         "print('== RESULT END ==')\n"
     )
-    os.environ["SOME_SECRET"] = "the-very-secret"
+    told = {"SOME_SECRET": "the-very-secret", "EASYJOBS_STORE": "postgresql://a:password@b/c", "OWN": "stays"}
+    os.environ.update(told)
     try:
         seen = result(await house.run(task))
     finally:
-        del os.environ["SOME_SECRET"]
+        for name in told:
+            del os.environ[name]
+    assert seen["env"]["OWN"] == "stays"
+    assert "password" not in json.dumps(seen)
     assert seen["cwd"] == str(house.folder)
     assert seen["stdin"] == ""
     assert (seen["env"]["EASYJOBS_JOB"], seen["env"]["EASYJOBS_ATTEMPT"]) == ("job", "2")
