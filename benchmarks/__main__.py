@@ -30,12 +30,17 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
     return uvloop.run(coroutine)
 
 
-def machine() -> dict[str, float]:
-    """The machine's limits, in the order of the table."""
+def machine(store: str | None = None) -> dict[str, float]:
+    """The machine's limits, in the order of the table; those of a PostgreSQL server too."""
     with tempfile.TemporaryDirectory() as folder:
         lifecycles = limits.sqlite_lifecycles(Path(folder))
+    server = {}
+    if store is not None:
+        server["raw PostgreSQL lifecycles /s"] = run(limits.postgres_lifecycles(store, 1))
+        server["… on eight connections /s"] = run(limits.postgres_lifecycles(store, 8))
     return {
         "raw SQLite lifecycles /s": lifecycles,
+        **server,
         "websocket round trip ms": run(limits.websocket_round_trip()),
         "bare asyncio tasks /s": run(limits.bare_tasks()),
     }
@@ -100,7 +105,7 @@ def measure(arguments: argparse.Namespace, store: str | None) -> None:
     runs = []
     bounds = []
     for number_of_run in range(arguments.runs):
-        bounds.append(machine())
+        bounds.append(machine(store))
         with tempfile.TemporaryDirectory() as folder, Cluster(Path(folder), store, arguments.managers) as cluster:
             runs.append(run(spine.measure(cluster)))
             cluster.end()

@@ -37,6 +37,45 @@ def _write(db: sqlite3.Connection, statement: str, rows: list[tuple[object, ...]
     db.execute("COMMIT")
 
 
+async def postgres_lifecycles(url: str, connections: int, jobs: int = 16_000, batch: int = 100) -> float:
+    """The same in PostgreSQL, over so many connections at once: three statements a batch, each its own transaction."""
+    import asyncpg
+
+    from easyjobs.stores.postgres.address import address_of
+
+    server = address_of(url).dsn
+    pool = [await asyncpg.connect(server) for _ in range(connections)]
+    await pool[0].execute(
+        """DROP SCHEMA IF EXISTS raw_limit CASCADE; CREATE SCHEMA raw_limit;
+        CREATE TABLE raw_limit.jobs(
+            id bigint PRIMARY KEY, queue text, args text, state int, started float8, result text);
+        CREATE INDEX ready ON raw_limit.jobs(queue, id) WHERE state = 0;"""
+    )
+    args = '{"n":1,"s":"' + "x" * 64 + '"}'
+
+    async def work(connection: asyncpg.Connection, firsts: range) -> None:
+        for first in firsts:
+            ids = list(range(first, first + batch))
+            await connection.execute(
+                "INSERT INTO raw_limit.jobs SELECT id, 'q', $2, 0 FROM unnest($1::bigint[]) AS id", ids, args
+            )
+            claim = "UPDATE raw_limit.jobs SET state = 1, started = 1 WHERE id = ANY($1::bigint[])"
+            await connection.execute(claim, ids)
+            finish = "UPDATE raw_limit.jobs SET state = 2, result = $2 WHERE id = ANY($1::bigint[])"
+            await connection.execute(finish, ids, '{"n":1,"ok":true}')
+
+    began = time.perf_counter()
+    step = batch * connections
+    await asyncio.gather(
+        *(work(one, range(1 + n * batch, jobs + 1 - step + n * batch + 1, step)) for n, one in enumerate(pool))
+    )
+    seconds = time.perf_counter() - began
+    await pool[0].execute("DROP SCHEMA raw_limit CASCADE")
+    for one in pool:
+        await one.close()
+    return jobs / seconds
+
+
 async def websocket_round_trip(trips: int = 2_000) -> float:
     """Milliseconds (median) from a frame to its echo, both ends in one process."""
 
