@@ -21,7 +21,7 @@ from easyjobs.api.endpoints import routes
 from easyjobs.api.gate import Gate
 from easyjobs.api.pages import DOCS, LOGIN, login_url, page_routes
 from easyjobs.api.problems import answer, problem
-from easyjobs.api.routes import check, control, explain, jobs, runs, schedules, submit
+from easyjobs.api.routes import check, control, explain, jobs, pictures, runs, schedules, submit
 from easyjobs.errors import NotFound, Refused, StoreError, Unauthorized
 from easyjobs.hub.hub import Hub
 
@@ -29,6 +29,7 @@ ENDPOINTS: Final = (
     *submit.ENDPOINTS,
     *jobs.ENDPOINTS,
     *runs.ENDPOINTS,
+    *pictures.ENDPOINTS,
     *schedules.ENDPOINTS,
     *control.ENDPOINTS,
     *check.ENDPOINTS,

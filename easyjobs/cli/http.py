@@ -59,6 +59,13 @@ class Api:
         """What `GET /api/<path>` answers. Parts of the path are escaped; query values that are None are left out."""
         return self._ask("GET", path, {name: value for name, value in query.items() if value is not None})
 
+    def text(self, *path: str, **query: str) -> str:
+        """What `GET /api/<path>` answers where that is no JSON."""
+        with self._lost():
+            response = self._client.get(self._at(path), params=query)
+        self._judge(response)
+        return response.text
+
     def post(self, *path: str, body: object = None, key: str | None = None, **query: object) -> Any:
         """What `POST /api/<path>` answers; `body`, if there is one, goes as JSON, `key` as its Idempotency-Key; query
         values that are None are left out.

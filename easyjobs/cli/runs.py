@@ -1,4 +1,4 @@
-"""`easyjobs runs`: list, show, follow, cancel, retry."""
+"""`easyjobs runs`: list, show, picture, follow, cancel, retry."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from easyjobs.cli.asking import as_json, connect, each, manager_options, print_j
 from easyjobs.cli.following import INTERRUPTED, exit_of, follow
 from easyjobs.cli.http import Api
 from easyjobs.cli.moment import Moment
-from easyjobs.cli.text import plain, table
+from easyjobs.cli.text import drawn, plain, table
 from easyjobs.core.states import STATES
 
 Run = dict[str, Any]
@@ -86,6 +86,15 @@ def follow_run(api: Api, id: str) -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     sys.exit(exit_of(run))
+
+
+@command.command("picture")
+@click.argument("id")
+@click.option("--svg", is_flag=True, help="As an SVG document in place of text.")
+@click.pass_obj
+def draw_run(api: Api, id: str, svg: bool) -> None:
+    """Draw a run: its tasks, and what each waits for."""
+    click.echo(drawn(api.text("runs", id, "picture", format="svg" if svg else "text")), nl=False)
 
 
 @command.command("cancel")

@@ -14,6 +14,12 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def drawn(text: str) -> str:
+    """A drawing of several lines, with `?` for what this terminal's encoding has not."""
+    encoding = sys.stdout.encoding or "ascii"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table. In a terminal drawn by rich, where that is installed; else aligned columns, for other programs."""
     shown = [[plain(cell) for cell in row] for row in rows]

@@ -1,4 +1,4 @@
-"""`easyjobs workflows`: list, show, run."""
+"""`easyjobs workflows`: list, show, picture, run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from easyjobs.cli.add import arguments_given
 from easyjobs.cli.asking import as_json, connect, manager_options, print_json
 from easyjobs.cli.following import INTERRUPTED, exit_of, follow
 from easyjobs.cli.http import Api
-from easyjobs.cli.text import plain, table
+from easyjobs.cli.text import drawn, plain, table
 
 COLUMNS: Final = ("name", "queue", "tasks", "open runs", "active", "title")
 
@@ -54,6 +54,15 @@ def show_workflow(api: Api, name: str, raw: bool) -> None:
     steps = {step["name"]: step for step in found["steps"]}
     for number, level in enumerate(found["levels"], 1):
         click.echo(plain(f"{number:>4}  " + ", ".join(_told(steps[name]) for name in level)))
+
+
+@command.command("picture")
+@click.argument("name")
+@click.option("--svg", is_flag=True, help="As an SVG document in place of text.")
+@click.pass_obj
+def draw_workflow(api: Api, name: str, svg: bool) -> None:
+    """Draw a workflow: its tasks, and what each waits for."""
+    click.echo(drawn(api.text("workflows", name, "picture", format="svg" if svg else "text")), nl=False)
 
 
 @command.command("run", short_help="Run a workflow.")
