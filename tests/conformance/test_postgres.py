@@ -1,8 +1,11 @@
 """The PostgreSQL store against the contract."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import Phase, settings
-from postgres_server import fresh_schema, with_options
+from postgres_pooler import own_pooler
+from postgres_server import fresh_schema, own_server, with_options
 
 from easyjobs.stores.postgres import PostgresStore
 from easyjobs.testing.conformance import MakeStore, StoreConformance
@@ -19,3 +22,22 @@ class TestPostgresStore(StoreConformance):
     def stories(self) -> settings:
         """Fewer than elsewhere: each takes a second."""
         return settings(max_examples=15, stateful_step_count=25, phases=[Phase.generate], derandomize=True)
+
+
+@pytest.fixture(scope="module")
+def pooler_url() -> Iterator[str]:
+    """The URL of a server behind a pooler."""
+    server = own_server(fsync="off", deadlock_timeout="50ms")
+    try:
+        pooler = own_pooler(server)
+        yield with_options(pooler.url, durability="any")
+        pooler.close()
+    finally:
+        server.close()
+
+
+@pytest.mark.long
+class TestPostgresStoreBehindAPooler(TestPostgresStore):
+    @pytest.fixture
+    def make_store(self, pooler_url: str) -> MakeStore:
+        return lambda clock: PostgresStore(with_options(pooler_url, schema=fresh_schema()), clock=clock)
