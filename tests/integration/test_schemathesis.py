@@ -17,6 +17,8 @@ from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error, response_schema_conformance, status_code_conformance
 from serving import BEARER, Play
 
+from easyjobs import chain, task_named
+
 CHECKS = [not_a_server_error, response_schema_conformance, status_code_conformance]
 EXAMPLES = 12
 
@@ -26,6 +28,7 @@ def where() -> Iterator[str]:
     """A manager on a socket, in a thread with a loop of its own."""
     play = Play()
     play.gate.set()
+    play.manager.workflow("flow", chain(task_named("talk"), task_named("boom")), namespace="play")
     server = uvicorn.Server(uvicorn.Config(play.app, host="127.0.0.1", port=0, log_level="critical"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -42,12 +45,13 @@ class Aim:
     def __init__(self, where: str) -> None:
         jobs = [{"queue": "play", "task": task} for task in ("talk", "boom", "patient") for _ in range(200)]
         made = httpx.post(f"{where}/api/jobs", headers=BEARER, json=jobs).json()["items"]
-        self._ids = {"id": itertools.cycle([job["id"] for job in made])}
+        runs = [httpx.post(f"{where}/api/workflows/flow/runs", headers=BEARER, json={}).json() for _ in range(20)]
+        self._ids = {"id": itertools.cycle([one["id"] for pair in zip(made, runs * 30, strict=True) for one in pair])}
         yearly = {"queue": "play", "task": "talk", "cron": "0 0 1 1 *"}
         made = [httpx.post(f"{where}/api/schedules", headers=BEARER, json=yearly).json() for _ in range(20)]
         self._ids["schedule"] = itertools.cycle([schedule["id"] for schedule in made])
         workers = httpx.get(f"{where}/api/workers", headers=BEARER).json()["items"]
-        self._names = {"queue": "play", "task": "add", "worker": workers[0]["id"]}
+        self._names = {"queue": "play", "task": "add", "worker": workers[0]["id"], "name": "flow"}
         self._turns = itertools.count()
 
     def at(self, case: Case) -> Case:
