@@ -176,6 +176,10 @@ class ScriptTask(BoundTask[..., dict[str, Any]]):
 
     declare: Callable[[Callable[..., Any]], ScriptTask] | None = None
 
+    @overload
+    def __call__(self, function: Callable[..., Any], /) -> ScriptTask: ...
+    @overload
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Make a job and await its result; see `Bound`. With a function, which no job could have: declare it."""
         if self.declare is not None and not kwargs and len(args) == 1 and inspect.isroutine(args[0]):
