@@ -143,7 +143,7 @@ class FunctionExecutor:
         try:
             ran = await run.ended
         except asyncio.CancelledError as error:
-            context._cancelled = True
+            context.tell_to_stop()
             self._pool.abandon(run)
             return self._raised(task, stopping, error)
         finally:
@@ -196,7 +196,7 @@ class _Stopping:
         """The timeout has passed: as a cancellation, but it counts as a failure."""
         if not self.context._cancelled:
             self.timed_out = True
-            self.context._cancelled = True
+            self.context.tell_to_stop()
         self.stop()
 
 

@@ -90,6 +90,7 @@ class Watching:
     def _time_over(self, timeout: float) -> None:
         if not self._context._cancelled:
             self._over = TimeoutError(f"the task took longer than its timeout of {timeout:g} s")
+            self._context.tell_to_stop()
         self._stop()
 
     def _ended_with(self, status: int) -> str:

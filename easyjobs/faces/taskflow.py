@@ -213,13 +213,19 @@ async def _nowhere() -> Link:
     raise ConnectionLost("this worker was not given a store yet")
 
 
+def _kill(task: Task, instance: TaskInstance) -> None:
+    if instance.cancelled:  # having read it, an `execute` that ends because of this has not completed
+        task.on_kill(instance)
+
+
 def _function(task: Task, worker: EasyJobsWorker) -> Callable[..., Any]:
     """What a worker calls for a job of `task`."""
     name, flow = task.name, None if task.workflow is None else task.workflow.name
 
     def instance(run: str | None, params: dict[str, Any], parents: Mapping[str, Any]) -> TaskInstance:
         made = TaskInstance(current_job(), name, flow, run, params, parents)
-        current_job().when_cancelled(lambda: task.on_kill(made))
+        if type(task).on_kill is not Task.on_kill:
+            current_job().when_cancelled(lambda: _kill(task, made))
         return made
 
     if inspect.iscoroutinefunction(task.execute):

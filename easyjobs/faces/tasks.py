@@ -111,8 +111,9 @@ class Task:
         )
 
     def on_kill(self, task_instance: TaskInstance) -> None:
-        """Called when a running `execute` is to stop, because it was cancelled or took too long: in a thread, beside
-        it. Override it to stop what `execute` waits for; without, one that is no coroutine is waited for, then left.
+        """Called when a running `execute` is to stop, because it was cancelled or took too long, or its worker ends: in
+        a thread, beside it. Override it to stop what `execute` waits for, which then counts as stopped, whatever it
+        returns. Without, one that is no coroutine is waited for, then left.
         """
 
     def depends_on(self: T, *others: Task | Iterable[Task]) -> T:

@@ -133,10 +133,14 @@ class JobContext:
         """
         return self._park()
 
-    def request_cancel(self) -> None:
-        """Ask the running function to stop (the executor sees to the rest). On the loop's thread; may be repeated."""
+    def tell_to_stop(self) -> None:
+        """Let the running function know that it is to stop. On the loop's thread; may be repeated."""
         self._cancelled = True
         self._call_back()
+
+    def request_cancel(self) -> None:
+        """Ask the running function to stop (the executor sees to the rest). On the loop's thread; may be repeated."""
+        self.tell_to_stop()
         if self._stop is not None:
             self._stop()
 

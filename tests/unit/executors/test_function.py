@@ -372,6 +372,30 @@ async def test_a_coroutine_that_swallows_its_cancellation_and_returns_has_stoppe
     assert await run(work, job=job) == Ran("stopped")
 
 
+async def test_callbacks_hear_of_a_cancellation_and_of_a_timeout_alike() -> None:
+    def work() -> None:
+        told = threading.Event()
+        current_job().when_cancelled(told.set)
+        assert told.wait(10)
+        assert current_job().cancelled
+
+    async def endless_work() -> None:
+        current_job().when_cancelled(lambda: told.append(1))
+        await asyncio.sleep(100)
+
+    assert error_of(await run(work, timeout=0.01))["type"] == "TimeoutError"
+    job, told = new_job(), list[int]()
+    asyncio.get_running_loop().call_later(0.01, job.request_cancel)
+    assert await run(work, job=job) == Ran("stopped")
+    job = new_job()
+    assert error_of(await run(endless_work, job=job, timeout=0.01))["type"] == "TimeoutError"
+    job.request_cancel()
+    for thread in threading.enumerate():
+        if thread.name.endswith("is to stop"):
+            thread.join()
+    assert told == [1], "once"
+
+
 async def test_an_error_while_stopping_is_told() -> None:
     job = new_job()
 

@@ -61,6 +61,9 @@ class House:
         self.ear = Ear()
         self.functions = FunctionExecutor(1)
         self.executor = ScriptExecutor(Home(str, self._stored, "the-very-secret"), self.functions, grace=0.3)
+        self.next_attempt()
+
+    def next_attempt(self) -> None:
         self.context = JobContext("job", "q", "t", 2, 3, self.ear, token="secret-token")
 
     async def _stored(self, job: str) -> None: ...
@@ -362,6 +365,7 @@ async def test_a_timeout_asks_first_and_kills_after_the_grace(house: House) -> N
     assert error(ran)["type"] == "TimeoutError"
     assert "timeout of 0.5 s" in error(ran)["message"]
     assert ("info", "bye") in house.ear.lines
+    house.next_attempt()
     deaf = "trap '' TERM\necho $$ deaf\nwhile :; do sleep 0.05; done"
     assert error(await house.run(house.task(deaf, "deaf.sh"), timeout=0.5))["type"] == "TimeoutError"
 
