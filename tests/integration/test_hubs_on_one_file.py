@@ -1,4 +1,4 @@
-"""Several hubs on one SQLite file, in real time: a manager, and others that come and go beside it."""
+"""Several hubs on one SQLite file, in real time: a manager, and pull workers that come and go beside it."""
 
 from __future__ import annotations
 
@@ -35,11 +35,12 @@ async def managed(path: Path) -> AsyncIterator[Hub]:
 
 @asynccontextmanager
 async def pulled(
-    path: Path, declare: Callable[[EasyJobsWorker], None], settings: HubSettings | None = None
+    store: Path | str, declare: Callable[[EasyJobsWorker], None], settings: HubSettings | None = None
 ) -> AsyncIterator[Hub]:
     worker = EasyJobsWorker("q", manager_secret="none is needed", max_tasks_per_worker=5)
     declare(worker)
-    async with pulling(worker, f"sqlite:///{path}", settings) as hub:
+    url = store if isinstance(store, str) else f"sqlite:///{store}"
+    async with pulling(worker, url, settings) as hub:
         await worker.start()
         await until(lambda: worker.connected)
         try:
@@ -221,3 +222,17 @@ async def test_a_store_in_memory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="memory"):
         async with pulling(EasyJobsWorker("q", manager_secret="none is needed"), "memory:"):
             pass
+
+
+async def test_on_postgresql_pull_workers_share_the_jobs_with_each_other_as_well(store_url: str) -> None:
+    effects: Counter[int] = Counter()
+
+    def declare(worker: EasyJobsWorker) -> None:
+        @worker.task
+        async def note(n: int) -> None:
+            effects[n] += 1
+
+    async with pulled(store_url, declare) as one, pulled(store_url, declare) as other:
+        ids = await asyncio.gather(*(submit(one, "note", n) for n in range(200)))
+        await asyncio.gather(*(result(other, id) for id in ids))
+    assert effects == dict.fromkeys(range(200), 1)
