@@ -91,12 +91,15 @@ def find_work(
 ) -> EasyJobsWorker:
     """The worker of a module (`find_worker`), or else a new one, with the scripts of some folders.
 
-    :raises ConfigurationError: there is nothing to run. RegistrationError: a script cannot run here.
+    :raises UsageError: neither is named. ConfigurationError: there is nothing to run in them. RegistrationError: a
+        script cannot run here.
     """
+    if target is None and not scripts:
+        raise click.UsageError("name a module, or a folder of scripts: --scripts FOLDER")
     worker = EasyJobsWorker() if target is None else find_worker(target, by_type_key=by_type_key)
     found = [task for folder in scripts for task in worker.scripts(folder, result=result)]
     if target is None and not found:
-        raise ConfigurationError("name a module, or a folder with scripts: --scripts FOLDER")
+        raise ConfigurationError(f"there are no scripts in {', '.join(scripts)}")
     return worker
 
 

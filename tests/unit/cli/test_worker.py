@@ -196,6 +196,7 @@ def test_scripts_come_beside_the_tasks_of_a_module(folder: Folder) -> None:
 
 def test_nothing_to_run_is_said(folder: Folder) -> None:
     (folder.path / "empty").mkdir()
-    for scripts in ([], ["empty"]):
-        with pytest.raises(ConfigurationError, match="name a module, or a folder with scripts"):
-            cli.find_work(None, scripts)
+    with pytest.raises(ConfigurationError, match="there are no scripts in empty"):
+        cli.find_work(None, ["empty"])
+    said = CliRunner().invoke(commands, ["worker"])
+    assert (said.exit_code, "name a module, or a folder of scripts" in said.output) == (2, True)
