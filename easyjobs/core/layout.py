@@ -157,8 +157,8 @@ def _put(column: list[Place], wanted: Sequence[float]) -> None:
     for above, below in pairwise(column):
         offsets.append(offsets[-1] + (_room(above) + _room(below)) / 2)
     pools: list[tuple[float, int]] = []  # (sum, number)
-    for place, offset in zip(wanted, offsets, strict=True):
-        pool = (place - offset, 1)
+    for there, offset in zip(wanted, offsets, strict=True):
+        pool = (there - offset, 1)
         while pools and pools[-1][0] / pools[-1][1] > pool[0] / pool[1]:
             last = pools.pop()
             pool = (last[0] + pool[0], last[1] + pool[1])
