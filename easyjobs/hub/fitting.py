@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from easyjobs.core.job import Job, Lane
+from easyjobs.core.job import Job, Lane, Relation, Turn
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import CLAIMABLE, WAITING, State
 from easyjobs.core.task import TaskSpec, is_name
@@ -70,6 +70,11 @@ class TaskFit(msgspec.Struct):
         return not self.misfits and not self.schedules
 
 
+TAKING: Final[tuple[Turn, ...]] = ("bind", "map")
+WRITTEN: Final[tuple[Relation, ...]] = ("before", "after", "failure", "node", "member")
+"""Jobs whose arguments stand in code."""
+
+
 class Measure:
     """Judges stored calls by one set of parameters."""
 
@@ -95,8 +100,10 @@ class Measure:
         return None
 
     def fault_of_job(self, job: Job) -> str | None:
-        """As `fault_of`, of a job that waits."""
-        written = job.relation in ("before", "after", "failure") or job.schedule == f"{job.queue}:{job.task}"
+        """As `fault_of`, of a job that waits. A node that takes results is judged when it has them."""
+        if job.turn in TAKING:
+            return None
+        written = job.relation in WRITTEN or job.schedule == f"{job.queue}:{job.task}"
         return self.fault_of(job.args, job.kwargs, from_code=written)
 
     def fault_of_schedule(self, schedule: Schedule) -> str | None:

@@ -202,6 +202,7 @@ class Hub:
         turns = Turns(store, turning, self.committer)
         self._turn = Periodic(turns, store.now)
         turns.wake, judge.turned = self._turn.wake, turns.come
+        self._sweeper.turned = turns.come
         self._others = [
             Periodic(Duty(Pruner(store, self.settings), self.lead), store.now),
             Periodic(Duty(Deadlines(store, self.committer), self.lead), store.now),

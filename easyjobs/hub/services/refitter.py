@@ -86,8 +86,8 @@ class Refitter:
             page = await self._store.find(query)
             moves: list[tuple[Job, Lane]] = []
             for job in page.items:
-                if not job.signature or job.lane in measures:
-                    continue
+                if not job.signature or job.lane in measures or (job.is_run and job.progress is not None):
+                    continue  # a run goes by the graph that it began with
                 reasons = {lane: measure.fault_of_job(job) for lane, measure in measures.items()}
                 fitting = next((lane for lane, reason in reasons.items() if reason is None), None)
                 if fitting is None:

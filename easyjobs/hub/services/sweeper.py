@@ -35,6 +35,7 @@ class Sweeper:
         self._runs: dict[str, str] = {}
         self._look = True
         self.wake: Callable[[], object] = lambda: None
+        self.turned: Callable[[list[Job]], object] = lambda jobs: None
 
     def abandon(self, job: Job) -> None:
         """`job` was cancelled before its prerequisites had completed, or is a run that is to stop."""
@@ -48,9 +49,7 @@ class Sweeper:
     async def run_once(self, now: float) -> float | None:
         """Sweep up after all that were cancelled; called again when woken."""
         if self._look:
-            for run in await self._all(JobQuery(runs=True, state=WAITING)):
-                if run.cancel is not None:
-                    self.abandon(run)
+            await self._look_at_runs()
             self._look = False
         while self._runs:
             id, by = next(iter(self._runs.items()))
@@ -69,9 +68,19 @@ class Sweeper:
                 self._committer.add(Word(first.id, CancelRequested(abandoned[edge.follower])))
         return None
 
+    async def _look_at_runs(self) -> None:
+        """Runs that a manager left: half stopped, half made, or with nothing left to wait for."""
+        waiting = await self._all(JobQuery(runs=True, state=WAITING))
+        for run in waiting:
+            if run.cancel is not None:
+                self.abandon(run)
+        begun = [run for run in await self._all(JobQuery(runs=True, state=QUEUED)) if run.progress is not None]
+        # no worker may be left that has their graph, so that no claim would find them
+        self.turned([*(run for run in waiting if not run.deps_left), *begun])
+
     async def _all(self, query: JobQuery) -> list[Job]:
         found: list[Job] = []
-        page = await self._store.find(query)
+        page = await self._store.find(msgspec.structs.replace(query, limit=PAGE))
         while page.items:
             found += page.items
             if page.next is None:

@@ -509,3 +509,35 @@ async def test_a_run_goes_by_the_graph_that_it_began_with(house: House) -> None:
     assert graph is not None
     assert [node.name for node in graph.nodes] == ["a", "b", "c", "d"]
     assert msgspec.json.encode(graph) == msgspec.json.encode(old.graph)
+
+
+@story
+async def test_a_run_that_ended_as_its_manager_died_ends_with_the_next_though_no_worker_has_its_graph(
+    house: House,
+) -> None:
+    await house.open()
+    peer = await worker(house, ADD, flow(Node("a", "add")))
+    run = await house.submit("flow")
+    a = (await given(house, peer))["a"]
+    house.hub.committer._judge.turned = lambda jobs: None  # as if it died in that moment
+    peer.finish(a)
+    await house.settle()
+    assert ((await house.row(run.id)).state, (await house.row(run.id)).deps_left) == ("waiting", 0)
+    await house.restart()
+    await worker(house, ADD, flow(Node("other", "add")), worker_id="w2")
+    await house.settle()
+    assert (await house.row(run.id)).state == "completed"
+
+
+@story
+async def test_a_run_that_has_not_begun_goes_by_the_graph_that_workers_have_then(house: House) -> None:
+    await house.open()
+    peer = await worker(house, ADD, flow(Node("a", "add")), slots=1)
+    await house.submit("add")
+    await peer.begin()
+    run = await house.submit("flow")
+    peer.drop()
+    await house.settle(60.0)
+    await worker(house, ADD, flow(Node("b", "add")), worker_id="w2")
+    await house.settle()
+    assert list(await nodes(house, run)) == ["b"]
