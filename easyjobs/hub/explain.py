@@ -21,6 +21,7 @@ from easyjobs.hub.fitting import Measure
 from easyjobs.hub.holding import Holding
 from easyjobs.hub.reasons import Code, Reason, listed, several, span
 from easyjobs.hub.roster import Roster
+from easyjobs.hub.run_reasons import RunReasons
 from easyjobs.hub.settings import HubSettings
 from easyjobs.stores.base import JobQuery, Store
 
@@ -54,6 +55,7 @@ class Explainer:
         self._trouble = trouble
         self._settings = settings
         self._holding = Holding(store, roster, catalog, dispatcher)
+        self._runs = RunReasons(store, catalog)
 
     async def explain(self, id: str) -> Explanation:
         """Why the job is where it is, now. Raises NotFound."""
@@ -80,6 +82,8 @@ class Explainer:
                     "Start a worker that has it, or cancel the job."
                 )
                 reasons.append(Reason("task_unknown", text, job.created_at))
+            elif job.turn == "close":
+                reasons += await self._run(job, now)
             elif job.deps_left:
                 reasons += await self._prerequisites(job, now)
         else:
@@ -87,13 +91,15 @@ class Explainer:
             if job.run_at > now:
                 reasons.append(await self._later(job, now))
             elif self._roster.offered(job.lane):
-                reasons += await self._holding.reasons(job, now)
+                limit = await self._runs.limit(job) if job.is_run else None
+                reasons += [limit] if limit is not None else await self._holding.reasons(job, now)
         if not reasons:
             reasons.append(Reason("starting", "Nothing holds it: it is given to a worker in this very moment."))
         if job.crashes:
             reasons.append(self._crashed(job))
         sla = self._catalog.options(job.lane).sla
-        if sla is not None and now > job.run_at + sla and not job.failures:
+        begun = job.failures or job.turn in ("gather", "close")
+        if sla is not None and now > job.run_at + sla and not begun:
             ago = span(now - job.run_at - sla)
             reasons.append(Reason("late", f"It is late: its task's sla was over {ago} ago.", job.run_at + sla))
         if job.deadline is not None:
@@ -177,6 +183,14 @@ class Explainer:
         )
         return [Reason("prerequisites", text, job.created_at, jobs=[row.id for row in open_])]
 
+    async def _run(self, job: Job, now: float) -> list[Reason]:
+        """A run that goes on."""
+        reasons = []
+        if job.cancel is not None:
+            text = f"{job.cancel} asked it to stop. It ends when its jobs have, which were asked too."
+            reasons.append(Reason("cancelling", text, by=job.cancel))
+        return [*reasons, await self._runs.jobs(job, now)]
+
     async def _later(self, job: Job, now: float) -> Reason:
         due = f"in {span(job.run_at - now)}"
         if job.failures and job.state in CLAIMABLE and job.error is not None and job.attempt:
@@ -240,6 +254,9 @@ class Explainer:
     # -- afterwards
 
     def _end(self, job: Job) -> Reason:
+        told = self._runs.end(job) if job.is_run else None
+        if told is not None:
+            return told
         at = job.finished_at
         why = reason_of(job.error)
         where = f" on worker {job.worker}" if job.worker else ""
