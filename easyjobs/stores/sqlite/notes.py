@@ -81,8 +81,11 @@ class Notes:
             moves = None  # somebody writes without a note, or we slept too long
             self._hear(ALL)
         for number, text in rows:
-            note = _decode(text)
             self._last = number
+            try:
+                note = _decode(text)
+            except msgspec.DecodeError:
+                note = Note(kinds=ALL.kinds, more=True, unsure=True)  # whoever wrote it wanted to say something
             if note.unsure:
                 moves = None
             if moves is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from sqlite3 import Connection
 from typing import Any, Final
 
-from easyjobs.core.job import Edge, Job
+from easyjobs.core.job import Edge, Job, Lane
 from easyjobs.stores.sqlite import texts
 from easyjobs.stores.sqlite.failures import is_undecodable
 
@@ -34,6 +34,9 @@ HELD: Final = (
     "SELECT seq, state = 'waiting' AND ready = 1 FROM jobs INDEXED BY jobs_running"
     f" WHERE {texts.UNDER_WAY} AND holds = ?"
 )
+READY_LANES: Final = "SELECT queue, task, signature FROM jobs INDEXED BY jobs_ready WHERE ready = 1"
+FIRST: Final = " ORDER BY queue, task, signature LIMIT 1"
+AFTER: Final = ("queue = ? AND task = ? AND signature > ?", "queue = ? AND task > ?", "queue > ?")
 FRESH: Final = "SELECT key, at FROM fresh WHERE key IN {}"
 
 
@@ -113,3 +116,30 @@ def fresh(connection: Connection, keys: Sequence[str]) -> dict[str, float]:
 def held(connection: Connection, counter: str) -> list[tuple[int, bool]]:
     """The `seq` of the jobs that run or wait and hold a counter, and whether all that it waited for has ended."""
     return connection.execute(HELD, (counter,)).fetchall()
+
+
+def ready_lanes(connection: Connection) -> list[Lane]:
+    """Where something is ready, in order: a look into the index or three for each lane, however many jobs it has."""
+    found: list[Lane] = []
+    try:
+        at = _lane_after(connection, ())
+        while at is not None:
+            found.append(Lane(*at))
+            at = _lane_after(connection, at)
+    except sqlite3.OperationalError as error:
+        if not is_undecodable(error):
+            raise
+        return sorted(Lane(*row) for row in fetch(connection, READY_LANES.replace("SELECT", "SELECT DISTINCT", 1)))
+    return found
+
+
+def _lane_after(connection: Connection, at: tuple[str, ...]) -> tuple[str, str, str] | None:
+    """The next one of the same task, else of the same queue, else of another one."""
+    if not at:
+        found: tuple[str, str, str] | None = connection.execute(f"{READY_LANES}{FIRST}").fetchone()
+        return found
+    for more in AFTER:
+        found = connection.execute(f"{READY_LANES} AND {more}{FIRST}", at[: more.count("?")]).fetchone()
+        if found is not None:
+            return found
+    return None

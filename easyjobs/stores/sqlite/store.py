@@ -286,10 +286,7 @@ class SQLiteStore:
 
     async def lanes(self) -> list[Lane]:
         """Where something is ready."""
-        statement = "SELECT DISTINCT queue, task, signature FROM jobs INDEXED BY jobs_ready WHERE ready = 1"
-        return sorted(
-            Lane(*row) for row in await self._exclusive(lambda: reading.fetch(self._writer.connection, statement))
-        )
+        return await self._exclusive(lambda: reading.ready_lanes(self._writer.connection))
 
     async def counts(self) -> list[Count]:
         """Live jobs by queue, task and state."""

@@ -142,6 +142,21 @@ async def test_a_write_without_a_note_is_counted_too(tmp_path: Path) -> None:
         assert await manager.store.counts() == []
 
 
+async def test_a_note_that_cannot_be_read_may_mean_anything(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    async with hands(path, "manager", "other") as (manager, other):
+        await accompanied(manager)
+        await add(other.store, "j1")
+        await manager.store.counts()
+        manager.heard.clear()
+        with sqlite3.connect(path) as database:
+            database.execute("DELETE FROM jobs")
+            database.execute("INSERT INTO notes (by, note) VALUES ('a newer one', '[]')")
+        database.close()
+        await manager.hears("kinds", "schedules")
+        assert await manager.store.counts() == []
+
+
 async def test_a_refused_unit_leaves_no_note_of_itself(tmp_path: Path) -> None:
     async with hands(tmp_path / "jobs.db", "manager", "other") as (manager, other):
         await accompanied(manager)
@@ -218,3 +233,19 @@ async def test_of_very_many_ends_a_note_says_only_that_they_are_many(tmp_path: P
             while not any(hint.more for hint in manager.heard):
                 await asyncio.sleep(0.01)
         assert all(hint.ended == [] for hint in manager.heard)
+
+
+async def test_lanes_are_found_in_order_also_those_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    async with hands(path, "manager") as (manager,):
+        lanes = [Lane(queue, task, sign) for queue in ("a", "b") for task in ("x", "y") for sign in ("", "1")]
+        inserts = [Insert(job(f"{n}.{lane}", **lane._asdict())) for lane in reversed(lanes) for n in range(3)]
+        await commit(manager.store, *inserts)
+        assert await manager.store.lanes() == lanes
+        with sqlite3.connect(path) as database:
+            database.execute("UPDATE jobs SET queue = CAST(x'ff' AS TEXT) WHERE queue = 'b'")
+        database.close()
+        assert (
+            await manager.store.lanes()
+            == [lane._replace(queue=lane.queue.replace("b", r"\xff")) for lane in lanes[4:]] + lanes[:4]
+        )
