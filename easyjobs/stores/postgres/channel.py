@@ -111,11 +111,13 @@ class Channel:
     patience (where a work is not given more), that work raises StoreUnavailable; so does all that waited behind it.
 
     :param settings: of the server, for this connection. Through a pooler they are set anew in each transaction.
+    :param servers: which all channels of a store share.
     """
 
-    def __init__(self, address: Address, settings: Mapping[str, str]) -> None:
+    def __init__(self, address: Address, settings: Mapping[str, str], servers: Servers | None = None) -> None:
         self._address = address
-        self._servers = Servers(address)
+        self._servers = servers or Servers(address)
+        self._server = ""  # whose connection it is
         settings = {"search_path": f'"{address.schema}"', **settings}
         self._settings = {} if address.pooler else {"application_name": "easyjobs", **settings}
         self._begin = "BEGIN"
@@ -127,9 +129,11 @@ class Channel:
         self._silences = 0
 
     async def _connected(self) -> Connection:
+        if self._connection is not None and self._server != self._servers.current:
+            self._drop()
         if self._connection is None or self._connection.is_closed():
             connection = await self._servers.connect(self._dial, self._address.patience)
-            self._connection = connection
+            self._connection, self._server = connection, self._servers.current
             if not self._address.pooler:
                 await self._part(connection)
         return self._connection
@@ -247,6 +251,7 @@ class Channel:
             self._drop()
             if isinstance(error, TimeoutError):
                 self._silences += 1
+                self._servers.doubt(self._server)
                 error = TimeoutError(f"it did not answer for {min(seconds, LONG):g} s")
             raise translated(error, self._address.shown, begun and unknown()) from error
         except (StoreUnavailable, asyncio.CancelledError):

@@ -22,7 +22,8 @@ class Server(NamedTuple):
 
 
 class Servers:
-    """Tries the servers of a URL one by one, that which was right the last time first.
+    """Tries the servers of a URL one by one, that which was right the last time first. One for all connections of a
+    store: where one of them went over to another server the others follow, lest they read what an old primary has.
 
     The driver would try them too, but one that is silent would take all of the time.
     """
@@ -30,6 +31,16 @@ class Servers:
     def __init__(self, address: Address) -> None:
         self._shown = address.shown
         self._servers = servers_of(address.dsn)
+
+    @property
+    def current(self) -> str:
+        """The name of the server that is tried first: that of all connections, but for those that are to be left."""
+        return self._servers[0].name
+
+    def doubt(self, name: str) -> None:
+        """The server `name` does not answer: the others are tried before it."""
+        if name == self.current:
+            self._servers.append(self._servers.pop(0))
 
     async def connect(self, dial: Callable[[str], Coroutine[Any, Any, T]], seconds: float) -> T:
         """What `dial` gives for the first server that it reaches.
@@ -44,14 +55,15 @@ class Servers:
             except (*FAILURES, ValueError) as error:
                 raise translated(error, self._shown) from error
         failures: list[StoreError] = []
-        for number, server in enumerate(self._servers):
+        for server in list(self._servers):  # meanwhile another connection may come to know better
             try:
                 async with asyncio.timeout(seconds / (len(self._servers) + 1)):
                     connection = await dial(server.dsn)
             except (*FAILURES, ValueError) as error:
                 failures.append(translated(error, server.name))
             else:
-                self._servers.insert(0, self._servers.pop(number))
+                self._servers.remove(server)
+                self._servers.insert(0, server)
                 return connection
         raise StoreUnavailable(f"No server of {self._shown} can be written. {' '.join(map(str, failures))}")
 

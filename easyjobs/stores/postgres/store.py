@@ -19,6 +19,7 @@ from easyjobs.stores.postgres import reading, reads, schema, texts
 from easyjobs.stores.postgres.address import address_of
 from easyjobs.stores.postgres.channel import HINTING, LIMITS, LONG, UNBOUNDED, Channel, Connection, writing
 from easyjobs.stores.postgres.clock import GivenClock, ServerClock
+from easyjobs.stores.postgres.dialling import Servers
 from easyjobs.stores.postgres.failures import UNWRITABLE
 from easyjobs.stores.postgres.hints import Hints
 from easyjobs.stores.postgres.load import load
@@ -67,11 +68,12 @@ class PostgresStore:
         self.address = address_of(url)
         self._source = clock
         self._clock = self._new_clock()
-        self._writing = Channel(self.address, writing(self.address))
-        self._near = Channel(self.address, writing(self.address))  # short reads, by key
-        self._far = Channel(self.address, LIMITS)  # lists, as the planner thinks best
+        servers = Servers(self.address)
+        self._writing = Channel(self.address, writing(self.address), servers)
+        self._near = Channel(self.address, writing(self.address), servers)  # short reads, by key
+        self._far = Channel(self.address, LIMITS, servers)  # lists, as the planner thinks best
         self._writer = Writer(self._writing)
-        self._hints = Hints(self.address, Channel(self.address, HINTING), Ids().token())
+        self._hints = Hints(self.address, Channel(self.address, HINTING, servers), Ids().token())
         self._is_open = False
 
     def _new_clock(self) -> ServerClock | GivenClock:

@@ -50,11 +50,11 @@ class Machines:
     def __init__(self, **does: str) -> None:
         self.does = does
         self.dialled: list[str] = []
-        self._servers = Servers(address_of("postgresql://a,b,c/jobs"))
+        self.servers = Servers(address_of("postgresql://a,b,c/jobs"))
 
     async def connect(self, seconds: float = 20.0) -> str:
         self.dialled.clear()
-        return await self._servers.connect(self._dial, seconds)
+        return await self.servers.connect(self._dial, seconds)
 
     async def _dial(self, dsn: str) -> str:
         name = dsn.removeprefix("postgresql://")[0]
@@ -88,6 +88,18 @@ async def test_where_the_primary_failed_another_one_is_taken(state: str) -> None
 async def test_one_that_says_nothing_does_not_take_all_of_the_time() -> None:
     machines = Machines(a="silent", b="away", c="primary")
     assert await machines.connect(0.2) == "c"
+
+
+async def test_one_that_fell_silent_is_tried_last_and_all_connections_follow() -> None:
+    machines = Machines(a="primary", b="standby", c="primary")
+    servers = machines.servers
+    assert (await machines.connect(), servers.current) == ("a", "a")
+    servers.doubt("b")
+    assert servers.current == "a", "another one is not in doubt"
+    servers.doubt("a")
+    servers.doubt("a")
+    assert servers.current == "b"
+    assert (await machines.connect(), servers.current, machines.dialled) == ("c", "c", ["b", "c"])
 
 
 async def test_where_none_can_be_written_each_says_why() -> None:
