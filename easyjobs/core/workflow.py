@@ -61,11 +61,14 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Graph(msgspec.Struct, frozen=True, omit_defaults=True):
     """The nodes of a workflow, in an order in which each comes after those it waits for; `order` gives it, and refuses
-    what is no such graph. `returns`: what the run's result is; None: how many nodes it had.
+    what is no such graph. `returns`: what the run's result is; None: how many nodes it had. Where it is put together of
+    several results, `gives` says which: each is put into the JSON text `shape`, with "args" and 0 before the way there.
     """
 
     nodes: tuple[Node, ...]
     returns: Take | None = None
+    gives: tuple[Take, ...] = ()
+    shape: str = "null"
 
     def hash(self, signature: str) -> str:
         """16 hex digits that are equal when, and only when, the graph and the `signature` of its parameters are."""
@@ -127,6 +130,25 @@ def leaves(graph: Graph) -> list[Node]:
     """The nodes for which no other waits."""
     waited_for = {name for node in graph.nodes for name in node.prerequisites}
     return [node for node in graph.nodes if node.name not in waited_for]
+
+
+def sources(graph: Graph) -> tuple[str, ...]:
+    """The nodes whose results are in that of a run, each once."""
+    takes = graph.gives if graph.returns is None else (graph.returns,)
+    return tuple(dict.fromkeys(take.node for take in takes))
+
+
+def result(graph: Graph, results: Mapping[str, Any]) -> Any:
+    """What a run gives whose `sources` gave these `results`, by name.
+
+    :raises ArgumentsRefused: one of them has not what is taken of it.
+    """
+    if graph.returns is not None:
+        return taken(results[graph.returns.node], graph.returns)
+    whole = Calling([msgspec.json.decode(graph.shape)], {})
+    for take in graph.gives:
+        fill(whole, take, results[take.node])
+    return whole.args[0]
 
 
 class Calling(msgspec.Struct):

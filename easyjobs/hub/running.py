@@ -92,8 +92,7 @@ class Running:
 
     def _sources_of_end(self, row: Job) -> list[str]:
         graph = self._graph(row)
-        taken = None if graph is None else graph.returns
-        return [] if taken is None or not taken.node else [node_id(row.id, taken.node)]
+        return [] if graph is None else [node_id(row.id, name) for name in workflow.sources(graph)]
 
     def _sources_of_list(self, row: Job) -> list[str]:
         kept = groups.progress_of(row)
@@ -275,14 +274,18 @@ class Running:
                 error=error_text("RunFailed", f"{groups.told(facts.counts)}; the first is {_named(facts.bad)}")
             )
         graph = self._graph(row)
-        if graph is None or graph.returns is None:
+        names = () if graph is None else workflow.sources(graph)
+        if graph is None or not names:
             return Gathered(result=msgspec.json.encode({"jobs": sum(facts.counts.values())}).decode())
         try:
-            source = _result(facts, node_id(row.id, graph.returns.node))
-            found = workflow.taken(source, graph.returns)
+            found = workflow.result(graph, {name: _result(facts, node_id(row.id, name)) for name in names})
         except ArgumentsRefused as why:
             return Gathered(error=error_text("NoResult", str(why)))
-        return Gathered(result=msgspec.json.encode(found).decode())
+        text = msgspec.json.encode(found).decode()
+        if len(text) > self._most:
+            about = f"what it gives has {len(text)} bytes; {self._most} are allowed"
+            return Gathered(error=error_text("ResultTooLarge", about))
+        return Gathered(result=text)
 
 
 class _Page:

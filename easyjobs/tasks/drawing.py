@@ -13,8 +13,8 @@ import msgspec
 from easyjobs.core.signature import Signature
 from easyjobs.core.task import is_name
 from easyjobs.core.workflow import Graph, Node, Path, Take, order
-from easyjobs.errors import ArgumentsRefused, RegistrationError
-from easyjobs.tasks.encoding import encode_arguments
+from easyjobs.errors import ArgumentsRefused, RegistrationError, ResultRefused
+from easyjobs.tasks.encoding import encode_arguments, encode_result
 
 
 class Callee(Protocol):
@@ -216,12 +216,13 @@ class Drawing:
         return task.name if queue is None or queue == self._queue else f"{queue}:{task.name}"
 
     def graph(self, returned: Any) -> Graph:
-        """All that was drawn. `returned`: the reference to what the run's result will be, or None.
+        """All that was drawn. `returned`: the reference to what the run's result will be, a list or dict with such
+        references in it, or None.
 
-        :raises RegistrationError: as `core.workflow.order`, or that is no such reference.
+        :raises RegistrationError: as `core.workflow.order`, or it is something else.
         """
         names = self._names()
-        nodes = [
+        nodes = order(
             Node(
                 names[step],
                 step.task,
@@ -234,15 +235,22 @@ class Drawing:
                 title=step.title,
             )
             for step in self._steps
-        ]
+        )
+        takes: list[_Taken] = []
+        shape = self._without(returned, ("args", 0), takes)
         if returned is None:
-            return Graph(order(nodes))
-        if not isinstance(returned, Reference) or self.own(returned)._step is None:
+            return Graph(nodes)
+        if not takes or any(taken.reference._step is None for taken in takes):
             raise RegistrationError(
-                f"a workflow returns the result of one of its tasks, or None, not {returned!r}; have a task put "
-                "several together"
+                f"a workflow returns results of its tasks, also in lists and dicts, or None; not {returned!r}"
             )
-        return Graph(order(nodes), _Taken((), returned).take(names))
+        if isinstance(returned, Reference):
+            return Graph(nodes, _Taken((), returned).take(names))
+        try:
+            text = encode_result(shape).decode()
+        except ResultRefused as refused:
+            raise RegistrationError(f"what the workflow returns is not JSON: {refused}") from None
+        return Graph(nodes, gives=tuple(taken.take(names) for taken in takes), shape=text)
 
     def _names(self) -> dict[_Step, str]:
         """Those that were given; else the task's, with a number behind where it is taken."""

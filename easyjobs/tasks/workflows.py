@@ -256,7 +256,7 @@ def _drawer(source: Any, where: str) -> tuple[Signature, Callable[[Drawing], Any
     """The parameters of a workflow, their types unread, and what draws it."""
     if isinstance(source, Shape):
         try:
-            return names_of_shape(source), lambda graph: _one(source(graph.everything))
+            return names_of_shape(source), lambda graph: source(graph.everything)
         except RegistrationError as error:
             raise RegistrationError(f"{where}: {error}") from None
     if isinstance(source, (BoundTask, Task)) or not inspect.isroutine(source):
@@ -282,8 +282,3 @@ def _called(function: Callable[..., Any], names: Signature, graph: Drawing) -> A
     given: Mapping[str, Any] = parameters(graph, names)
     by_place = [given[p.name] for p in names.parameters if p.kind == "positional"]
     return function(*by_place, **{p.name: given[p.name] for p in names.parameters if p.kind != "positional"})
-
-
-def _one(result: Any) -> Any:
-    """What a shape's workflow gives: nothing, where its last tasks are several."""
-    return None if isinstance(result, list) else result

@@ -111,7 +111,25 @@ async def test_chains_groups_and_maps_need_no_function(tmp_path: Path) -> None:
         assert await shaped(date(2026, 1, 1)) == {"values": [pages, None], "key": ""}
         assert await named(day=date(2026, 1, 1)) == 2
         assert await empty([]) == 0
-        assert await side_by_side(date(2026, 1, 1)) == {"jobs": 2}
+        assert await side_by_side(date(2026, 1, 1)) == [[page.removesuffix(" en") for page in pages]] * 2
+
+
+async def test_several_results_that_are_too_large_together_fail_the_run(tmp_path: Path) -> None:
+    house = Pages(tmp_path)
+
+    @house.manager.task
+    async def large() -> str:
+        return "x" * 600_000
+
+    @house.manager.workflow
+    def flow() -> Any:
+        first: Any = large()
+        second: Any = large()
+        return {"first": first, "second": second}
+
+    async with house.open():
+        with pytest.raises(JobFailed, match="ResultTooLarge: what it gives has 1200024 bytes; 1048576 are allowed"):
+            await flow()
 
 
 async def test_a_wide_map_is_as_wide_as_its_list(tmp_path: Path) -> None:

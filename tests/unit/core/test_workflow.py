@@ -71,6 +71,22 @@ def test_another_graph_or_signature_has_another_hash() -> None:
     assert DIAMOND.hash("s") == msgspec.json.decode(msgspec.json.encode(DIAMOND), type=Graph).hash("s")
 
 
+def test_a_run_gives_what_one_of_its_nodes_gave_or_a_part_of_it() -> None:
+    one = msgspec.structs.replace(DIAMOND, returns=Take((), "d", ("x", 0)))
+    assert workflow.sources(one) == ("d",)
+    assert workflow.result(one, {"d": {"x": [7, 8]}}) == 7
+    with pytest.raises(ArgumentsRefused, match=r"nothing at x\.0"):
+        workflow.result(one, {"d": {"x": []}})
+    assert workflow.sources(DIAMOND) == ()
+
+
+def test_a_run_may_give_several_results_put_together() -> None:
+    gives = (Take(("args", 0, "all", 0), "a"), Take(("args", 0, "all", 1), "d"), Take(("args", 0, "a"), "a", ("x",)))
+    several = msgspec.structs.replace(DIAMOND, gives=gives, shape='{"all":[null,null],"version":2}')
+    assert workflow.sources(several) == ("a", "d")
+    assert workflow.result(several, {"a": {"x": 1}, "d": None}) == {"all": [{"x": 1}, None], "version": 2, "a": 1}
+
+
 # -- calls
 
 JOBS = {"a": "id-a", "b": "id-b"}

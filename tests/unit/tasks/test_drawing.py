@@ -81,6 +81,20 @@ def test_references_may_be_inside_lists_and_dicts_and_of_parts() -> None:
     assert graph(flow).returns is None
 
 
+def test_several_results_may_be_returned_together() -> None:
+    def flow() -> Any:
+        pages = fetch_(1)
+        return {"first": pages[0], "all": [pages, total_(pages)], "version": 2}
+
+    found = graph(flow)
+    assert (found.returns, found.shape) == (None, '{"first":null,"all":[null,null],"version":2}')
+    assert found.gives == (
+        Take(("args", 0, "first"), "fetch", (0,)),
+        Take(("args", 0, "all", 0), "fetch"),
+        Take(("args", 0, "all", 1), "total"),
+    )
+
+
 def test_after_orders_without_data() -> None:
     def flow() -> Any:
         a, b = fetch_(1).named("a"), fetch_(2).named("b")
@@ -222,10 +236,14 @@ def test_nothing_else_can_be_done_with_a_result_that_is_not_there(ask: Callable[
         (lambda: fetch_.enqueue(1), "enqueue makes a job now; in a workflow, call the task"),
         (lambda: fetch_.options(priority=1).enqueue(1), "enqueue makes a job now"),
         (lambda: None, "between 1 and 10000 tasks, not 0"),
-        (lambda x: [fetch_(1), x][1], "returns the result of one of its tasks, or None, not <the parameter x>"),
-        (lambda: [fetch_(1)], "have a task put several together"),
+        (lambda x: [fetch_(1), x][1], "returns results of its tasks, also in lists and dicts, or None; not <the param"),
+        (lambda x: [fetch_(1), x], "or None; not [<the result of fetch>, <the parameter x>]"),
+        (
+            lambda: [fetch_(1), {3}],
+            "what the workflow returns is not JSON: result[1] cannot be stored: JSON has no set",
+        ),
         (lambda: fetch_(1) and 7, "is not there while"),
-        (lambda: (fetch_(1), 7)[1], "or None, not 7"),
+        (lambda: (fetch_(1), 7)[1], "or None; not 7"),
         (lambda: fetch_(1).named("a").after(parse_("b").named("a")), "two tasks of the workflow are called 'a'"),
         (lambda: map_(parse_, {"a": 1}), "map goes over the result of a task, a parameter, or a list, not {'a': 1}"),
         (lambda: map_(parse, [1]), "map runs a task for each item of a list, and <function parse"),

@@ -90,7 +90,7 @@ def test_a_map_in_a_chain_goes_over_what_comes_before_it() -> None:
 def test_a_workflow_may_begin_with_a_group_whose_tasks_are_called_alike() -> None:
     found = made(group(parse_, count_))
     assert [node.takes for node in found.graph.nodes] == [ALL, ALL]
-    assert found.graph.returns is None
+    assert found.graph.gives == (Take(("args", 0, 0), "parse"), Take(("args", 0, 1), "count"))
     assert found.spec.signature == Signature((Parameter("page", {"type": "string"}),))
     with pytest.raises(RegistrationError, match="workflow 'w': the tasks that begin it are called alike"):
         made(group(parse_, total_))
