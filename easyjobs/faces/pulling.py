@@ -11,6 +11,7 @@ import msgspec
 from easyjobs.background import Nursery
 from easyjobs.core.task import TaskSpec
 from easyjobs.errors import ConfigurationError
+from easyjobs.faces.voice import StoreLink
 from easyjobs.hub.embedded import connect
 from easyjobs.hub.hub import Hub
 from easyjobs.hub.settings import HubSettings, hub_settings
@@ -43,7 +44,8 @@ async def pulling(
         async def dial() -> Link:
             return connect(hub, nursery)
 
-        worker.embed(dial)
+        url, lease = manager_settings(store=store).store, hub.settings.lease
+        worker.embed(dial, lambda timeout: StoreLink(url, lease))
         try:
             yield hub
         finally:

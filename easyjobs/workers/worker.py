@@ -33,6 +33,7 @@ from easyjobs.workers.calls_of_child import Inside, inside
 from easyjobs.workers.engine import Engine, Reach
 from easyjobs.workers.signals import stop_signals
 from easyjobs.workers.startup import Application, stop_with, worker_of
+from easyjobs.workers.watchdog import SyncDialler
 
 log = logging.getLogger("easyjobs")
 
@@ -180,11 +181,11 @@ class EasyJobsWorker(DeclaresWorkflows, DeclaresScripts):
         self._registry.add(offered(spec, function, self, program))
         self._declared([spec.queue])
 
-    def embed(self, connect: Dialler, children_dial: Callable[[], str] = str) -> None:
+    def embed(self, connect: Dialler, dial_sync: SyncDialler | None = None) -> None:
         """Take the jobs of a hub in this very process, with which it lives and dies, in place of a manager's. Before
-        `start`; the arguments are the constructor's.
+        `start`. `connect` is as the constructor's; `dial_sync` is whom the watchdog tells that a blocked loop lives.
         """
-        self._reach = Reach(connect, address=children_dial)
+        self._reach = Reach(connect, dial_sync)
         self._embedded = True
 
     def specs(self) -> list[TaskSpec]:

@@ -84,6 +84,18 @@ def test_a_killed_leader_is_followed_at_once_also_by_a_manager(make: Make) -> No
     assert cluster.end_of(id)["state"] == "completed"
 
 
+def test_a_pull_worker_whose_loop_is_blocked_keeps_its_jobs(make: Make) -> None:
+    cluster = make()
+    cluster.start_manager()
+    puller = pull_worker(cluster)
+    pull_worker(cluster)
+    cluster.until_connected(puller)
+    id = cluster.submit("pulled", "block", {"seconds": 12})  # its lease is of five
+    assert cluster.end_of(id, 40)["attempt"] == 1
+    assert [line.what for line in cluster.effects(id)] == ["began", "ended"]
+    assert cluster.ends(id) == ["completed"]
+
+
 def test_where_nobody_is_left_the_next_one_who_comes_takes_over(make: Make) -> None:
     cluster = make(**LONG)
     manager = cluster.start_manager()

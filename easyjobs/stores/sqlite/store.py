@@ -99,7 +99,8 @@ class SQLiteStore:
                 beside = self._presence.enter(self._me, manager=not self._shared)
                 self._writer.several = self._shared or beside
                 await self._patiently(lambda: self._writer.open(self._me, beside=beside), LARGE)
-                await self._patiently(self._writer.tally, LARGE)
+                if not beside:  # else it may be done when it is needed, and others write meanwhile
+                    await self._patiently(self._writer.tally, LARGE)
                 await self._reader.open()
             except BaseException:
                 await self._release()
