@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 
@@ -14,6 +15,7 @@ from easyjobs.cli.text import plain, table
 from easyjobs.errors import ConfigurationError
 from easyjobs.faces.jobmaster import JobMaster, RanJob
 from easyjobs.settings import manager_settings
+from easyjobs.workers.signals import stop_signals
 
 FAILED = 1
 LONGEST = 60
@@ -22,16 +24,19 @@ LONGEST = 60
 @click.command("run-until-empty", short_help="Run a module's jobs until none is left, and end.")
 @click.argument("target", metavar="MODULE[:OBJECT]")
 @click.option("--store", metavar="URL", help="Where the jobs are (else EASYJOBS_STORE); a JobMaster knows.")
-@click.option("--slots", default=1, show_default=True, type=click.IntRange(min=1), help="How many jobs run at once.")
+@click.option(
+    "--slots", type=click.IntRange(min=1), help="How many jobs run at once (else as the JobMaster says, or 1)."
+)
 @as_json
-def command(target: str, store: str | None, slots: int, raw: bool) -> None:
+def command(target: str, store: str | None, slots: int | None, raw: bool) -> None:
     """Run jobs until the queue is empty, in this process, without a manager.
 
     The module holds a JobMaster, or plain functions marked with @task; each of those is in the queue that its type key
-    names. Managers and workers on the same store share the jobs. The exit code is 1 when a job failed.
+    names. Managers and workers on the same store share the jobs. The exit code is 1 when a job failed. At SIGTERM and
+    Ctrl-C it lets running jobs end, for at most 25 seconds, and leaves the others; a second signal does not wait.
     """
     logging.basicConfig(level="WARNING", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    ran = find_master(target, store, slots).run()
+    ran = asyncio.run(_run(find_master(target, store), slots))
     if raw:
         click.echo(json.dumps([msgspec.to_builtins(job) for job in ran]))
     else:
@@ -40,7 +45,22 @@ def command(target: str, store: str | None, slots: int, raw: bool) -> None:
     raise SystemExit(FAILED if any(job.state == "failed" for job in ran) else 0)
 
 
-def find_master(target: str, store: str | None, slots: int) -> JobMaster:
+async def _run(master: JobMaster, slots: int | None) -> list[RanJob]:
+    running = asyncio.current_task()
+
+    def stop(told: object = None) -> None:
+        if running is not None:
+            running.cancel()
+
+    with stop_signals(stop) as told:
+        told.add_done_callback(stop)
+        try:
+            return await master.run_async(slots)
+        except asyncio.CancelledError:
+            raise click.Abort from None
+
+
+def find_master(target: str, store: str | None) -> JobMaster:
     """The JobMaster that `module:object` or `module` names; one is made, and deployed, for a module that has only plain
     `@task`s.
 
@@ -57,8 +77,8 @@ def find_master(target: str, store: str | None, slots: int) -> JobMaster:
     if len(masters) > 1:
         raise ConfigurationError(f"{name} has several; name one: {', '.join(f'{name}:{m}' for m in masters.values())}")
     for key in masters.values():
-        return find_master(f"{name}:{key}", store, slots)
-    master = JobMaster(manager_settings(store=store).store, "easyjobs", modules=[module], slots=slots)
+        return find_master(f"{name}:{key}", store)
+    master = JobMaster(manager_settings(store=store).store, "easyjobs", modules=[module])
     if not master.tasks():
         raise ConfigurationError(f"{name} has no JobMaster and no function marked with @task")
     master.deploy()

@@ -77,7 +77,7 @@ class _Elsewhere:
     def __init__(self, hub: Hub, lanes: frozenset[Lane]) -> None:
         self._hub = hub
         self._lanes = lanes
-        self._leases: dict[str, float | None] = {}
+        self._leases: dict[str, float] = {}
         self._next = 0.0
         self._doubt = False
         self._until = hub.now() + 2 * hub.settings.lease + hub.settings.grace + LEAD
@@ -97,4 +97,5 @@ class _Elsewhere:
         if not sessions:
             return False
         leases = {row.id: row.expires_at for row in await self._hub.store.sessions()}
-        return any(leases.get(id) == self._leases.setdefault(id, leases.get(id)) for id in sessions)
+        # the jobs of a session that is lost already are about to be free
+        return any(id not in leases or leases[id] == self._leases.setdefault(id, leases[id]) for id in sessions)

@@ -354,6 +354,17 @@ def test_the_job_of_a_run_that_was_killed_runs_again_in_the_next(cluster: Cluste
     assert len(cluster.effects()) == 2
 
 
+def test_a_run_that_is_told_to_stop_lets_its_job_end_and_leaves_the_others(cluster: Cluster) -> None:
+    command(cluster, "import held\nfor n in 'xyz': held.master.insert_job('held', 'hold', 0, {'name': n})")
+    first = cluster.start("run", [COMMAND, "run-until-empty", "held", "--slots", "2"], cluster.settings)
+    until(lambda: len(cluster.effects()) == 2, "two jobs begin")
+    first.send(signal.SIGTERM)
+    (cluster.folder / "gate").touch()
+    assert first.popen.wait(40) == 1, first.said()
+    assert len(cluster.effects()) == 2
+    assert command(cluster, RUN_HELD).split() == ["completed", "z"]
+
+
 def test_two_runs_share_the_jobs_and_none_runs_twice(make: Make, server: PostgresServer) -> None:
     cluster = make(STORE=f"{server.url}?schema={fresh_schema()}")
     (cluster.folder / "held.py").write_text(dedent(HELD))
