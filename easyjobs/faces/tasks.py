@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -11,10 +12,11 @@ import msgspec
 
 from easyjobs.core import workflow
 from easyjobs.core.signature import Parameter, Signature
-from easyjobs.core.task import Options, TaskSpec, is_name
+from easyjobs.core.task import TaskSpec, is_name
 from easyjobs.core.workflow import Graph, Node, Take
 from easyjobs.errors import RegistrationError
 from easyjobs.faces.instances import TaskInstance
+from easyjobs.tasks.options import task_options
 from easyjobs.tasks.schedules import recurrence
 from easyjobs.tasks.scripts import Command
 
@@ -44,7 +46,7 @@ class Task:
     :param name: what it is called; unique in its workflow.
     :param workflow: that it is part of; None: it stands alone, and is added with `Taskflow.add_tasks`.
     :param active: whether its schedule runs from the start; it can be switched at run time.
-    :param title: and `description`: for people.
+    :param title: and `description`: for people; else that is the docstring of `execute`, or of the class.
     :param concurrency: how many of it may run at once, over all workers.
     :param sla: seconds within which a job of it should begin; a later one is an alert, once.
     :param schedule: cron expression, in `timezone`; `start_date`, `end_date`: none before, none after. Of a task in a
@@ -82,17 +84,17 @@ class Task:
         self.workflow = workflow
         self.active = active
         self.title = title or ""
-        self.description = description or inspect.getdoc(type(self).execute) or ""
+        self.description = description or _documented(type(self))
         self.concurrency = concurrency
         self.sla = sla
         self.schedule = schedule
         self.priority = priority_of(default_priority, f"task {self.name!r}")
         self.start_date = start_date
         self.end_date = end_date
-        self.retries = retries
+        self.retries = retries or 0
         self.timeout = timeout
         self.retry_delay = retry_delay
-        self.params = dict(params or {})
+        self.params = _params(params, f"task {self.name!r}")
         self.push_destination = push_destination
         self.timezone = timezone
         self.parents: list[Task] = []
@@ -143,14 +145,17 @@ class Task:
         """
         where = f"task {self.name!r}"
         rule, call = recurrence(_OF_TASKS, _timing(self), where)
-        options = Options(
-            retries=self.retries,
-            retry_delay=float(self.retry_delay),
-            backoff=1.0,
-            timeout=None if self.timeout is None else float(self.timeout),
-            priority=self.priority,
-            concurrency=self.concurrency,
-            sla=None if self.sla is None else float(self.sla),
+        options = task_options(
+            {
+                "retries": self.retries,
+                "retry_delay": self.retry_delay,
+                "backoff": 1,
+                "timeout": self.timeout,
+                "priority": self.priority,
+                "concurrency": self.concurrency,
+                "sla": self.sla,
+            },
+            where,
         )
         return TaskSpec(
             queue,
@@ -225,12 +230,8 @@ class Workflow:
             raise RegistrationError(f"{where}: {error}") from None
         signature = _of_workflow(self.tasks)
         rule, call = recurrence(signature, _timing(self), where)
-        options = Options(
-            retries=0,
-            priority=self.priority,
-            concurrency=self.concurrency,
-            sla=None if self.sla is None else float(self.sla),
-        )
+        given = {"retries": 0, "priority": self.priority, "concurrency": self.concurrency, "sla": self.sla}
+        options = task_options(given, where)
         return TaskSpec(
             queue,
             self.name,
@@ -264,6 +265,20 @@ def _named(name: Any, what: str) -> str:
     if not isinstance(name, str) or not is_name(name):
         raise RegistrationError(f"a {what} needs a name=: 1 to 128 of A-Z a-z 0-9 _ . -, not {name!r}")
     return name
+
+
+def _documented(kind: type[Task]) -> str:
+    """What the author of a class has written of it; nothing of what we have."""
+    theirs = (one for one in (kind.execute, kind) if not one.__module__.startswith("easyjobs."))
+    return next((inspect.cleandoc(one.__doc__) for one in theirs if one.__doc__), "")
+
+
+def _params(params: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(json.dumps(dict(params or {}), allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise RegistrationError(f"{where}: params must be an object of JSON: {error}") from None
+    return found
 
 
 def _timing(what: Task | Workflow) -> dict[str, Any]:
