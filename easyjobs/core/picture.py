@@ -105,7 +105,9 @@ def _called(node: Node) -> str:
 
 def _counted(nodes: Iterable[Node], states: States) -> str:
     counts = Counter(states.get(node.name) for node in nodes)
-    return ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    told = [f"{counts[state]} {state}" for state in STATES if counts[state]]
+    # of a large run not all states are read
+    return ", ".join([*told, f"{counts[None]} others"] if told and counts[None] else told)
 
 
 def _notability(states: States | None) -> Callable[[Node], int]:

@@ -79,6 +79,9 @@ def test_large_graphs_are_folded_and_counted() -> None:
     shown = as_text(wide, states)
     assert "✗ part-5000" in shown
     assert "… 9969 more  9969 completed" in shown
+    del states["part-9997"]
+    assert "9968 completed, 1 others" in as_text(wide, states)
+    states["part-9997"] = "completed"
     svg = as_svg(wide, states)
     assert {"part-5000", "failed", "… 9969 more", "9969 completed", "9969 tasks are folded"} <= set(texts(svg))
     assert "9969 tasks, part-28 … part-9997" in svg
