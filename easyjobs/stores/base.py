@@ -195,8 +195,8 @@ class Store(Protocol):
         and the units of their systems, and
         moves each to `running`: attempt + 1, version + 1, started_at now, its token, session and worker, progress
         empty, `holds` the counter it charged. One with a `turn` takes a slot, so that nothing less urgent gets that,
-        but stays ready and as it is, and is among `Committed.turns`. Offers of sessions that are not live, or of
-        another epoch, are passed over.
+        but stays ready and as it is, and is among `Committed.turns`; so is one that waits and holds the counter of its
+        lane, whatever the room. Offers of sessions that are not live, or of another epoch, are passed over.
         """
 
     async def lead(self, holder: str, seconds: float) -> int | None:

@@ -8,6 +8,7 @@ import pytest
 
 from easyjobs.core.changes import (
     APPLIED,
+    Charge,
     Committed,
     DropSchedule,
     FlagCancel,
@@ -43,6 +44,8 @@ def job(id: str = "j1", **columns: Any) -> Job:
         (Update(job(), {"state": "retry"}), Hint([LANE])),
         (Update(job(), {"signature": "other"}), Hint([OTHER])),
         (Update(job(), {"priority": 3}), None),
+        (Update(job(), {"state": "waiting", "turn": "close", "holds": "c"}), None),
+        (Charge("c", 2), None),
         (FlagCancel("j1", 1, "ann"), Hint(cancels=["j1"])),
         (NoteProgress("j1", 1, "{}"), None),
         (Renew("s1", 1, 5.0), None),
