@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -125,11 +125,11 @@ def test_a_class_may_say_in_its_docstring_what_its_tasks_do() -> None:
 
 
 def test_a_schedule_has_its_dates_and_runs_only_where_it_is_active() -> None:
-    start, end = datetime(2030, 1, 1, tzinfo=timezone.utc), "2031-01-01T00:00:00Z"
+    start, end = datetime(2030, 1, 1, tzinfo=UTC), "2031-01-01T00:00:00Z"
     rule = spec(schedule="0 6 * * *", timezone="Europe/Berlin", start_date=start, end_date=end).schedule
     assert rule is not None
     assert (rule.cron, rule.timezone, rule.active) == ("0 6 * * *", "Europe/Berlin", False)
-    assert (rule.start_at, rule.end_at) == (start.timestamp(), datetime(2031, 1, 1, tzinfo=timezone.utc).timestamp())
+    assert (rule.start_at, rule.end_at) == (start.timestamp(), datetime(2031, 1, 1, tzinfo=UTC).timestamp())
     active = spec(schedule="@daily", active=True).schedule
     assert active is not None
     assert active.active
