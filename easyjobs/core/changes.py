@@ -97,9 +97,11 @@ class Release(msgspec.Struct):
     Each such follower's `deps_left` falls by one and its version rises by one; a `waiting` one that reaches 0 becomes
     `queued` (ready if its `run_at` has come) and is among `Committed.released`. One whose turn is `gather` is released
     too, and ready, but stays `waiting`.
+    `inside`: `id` is a run that goes on, and only edges to jobs that are part of it are counted.
     """
 
     id: str
+    inside: bool = False
 
 
 class PutFresh(msgspec.Struct):

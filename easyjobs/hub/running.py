@@ -133,7 +133,7 @@ class Running:
         if kept.upto < kept.members:
             return Spread(page.members, _text(kept), whole=False)
         if page.paged:
-            links.writes.append(Release(row.id))
+            links.writes.append(Release(row.id, inside=True))  # whoever waits for the run itself goes on waiting
         counter = self._counter(links, entry)
         return Spread(page.members, _text(kept), holds=counter)
 

@@ -12,6 +12,7 @@ from easyjobs.core.job import Job
 from easyjobs.core.states import FINAL, QUEUED, RETRY, RUNNING, WAITING, allowed
 from easyjobs.stores.memory import MemoryStore
 from tests.simulation.crashes import Crashes, Violation
+from tests.simulation.runs import Runs
 from tests.simulation.turns import Turns
 
 EVERY_TICK = "play:ticking"
@@ -35,11 +36,13 @@ class Ledger:
         self.edges = 0  # how many there were when `needs` and `needed` were made of them
         self.needs: dict[str, list[str]] = {}
         self.needed: dict[str, list[str]] = {}
+        self.kept: set[str] = set()  # jobs that had completed in a run which theirs repeats
         self.events: list[str] = []
         self.limit = 2  # of the task `limited`
         self.ends = 0
         self.set_back = 0.0  # seconds that wall clocks were set back: jobs then seem to start too early by that much
         self.turns = Turns()
+        self.runs = Runs()
         self.crashes = Crashes(lone=managers == 1)
         self.broken: list[Violation] = self.crashes.broken
 
@@ -72,6 +75,7 @@ class Ledger:
         self._prerequisites(moved, store)
         self._ticks([row for row in moved if row.id not in before], store)
         self.turns.check(before, rows, moved, store)
+        self.runs.check(before, rows, moved)
         self.crashes.check(before, moved, store)
 
     def _limits(self, moved: list[Job]) -> None:
@@ -95,8 +99,9 @@ class Ledger:
             if row.parent is not None and row.relation in ("after", "failure"):
                 self.followed.setdefault(row.parent, Counter())[row.relation, row.task] += 1
                 concerned[row.parent] = self.rows[row.parent]
+        self.kept.update(row.id for row in new if row.state == "completed")
         for id, row in concerned.items():
-            rule = self.chains.get(row.task, {})
+            rule = {} if id in self.kept else self.chains.get(row.task, {})
             wanted: Counter[tuple[str, str]] = Counter()
             if row.state == "completed":
                 wanted.update(("after", task) for task in rule.get("run_after", ()))
@@ -123,8 +128,9 @@ class Ledger:
         if not rule:
             return
         there = [self.rows[id] for id in self.needs.get(row.id, ()) if id in self.rows]
-        if sorted(job.task for job in there) != sorted(rule):
-            raise Violation(f"{row.id} {row.task} waits for {[job.task for job in there]}, where {rule} should be")
+        made = [job.task for job in there if job.relation != "node"]  # others are of the run that it is part of
+        if sorted(made) != sorted(rule):
+            raise Violation(f"{row.id} {row.task} waits for {made}, where {rule} should be")
         left = sum(job.state != "completed" for job in there)
         if row.state == WAITING:
             if row.deps_left != left:
@@ -170,7 +176,9 @@ class Ledger:
                 raise Violation(f"{row.id} started before its time")
             if not row.token or not row.session:
                 raise Violation(f"{row.id} runs for nobody")
-        if row.state == "completed" and row.turn is None and (before is None or before.state != "completed"):
+        if before is None:
+            return  # it is kept of another run, if it has completed
+        if row.state == "completed" and row.turn is None and before.state != "completed":
             self.ends += 1
             said = self.returned.get((row.id, row.attempt), Violation)
             if said is Violation or json.loads(row.result or "") != said:

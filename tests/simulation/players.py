@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from easyjobs import Dependency, EasyJobsWorker, NoRetry, Retry, current_job, same
 from easyjobs.testing.network import Node
+from tests.simulation.flows import declare_late, declare_parts
 from tests.simulation.ledger import Ledger
 from tests.simulation.turns import COVERED, FRESH, KINDS
 
@@ -66,6 +67,8 @@ class Players:
     def __init__(self, ledger: Ledger, kill: Callable[[Node], None]) -> None:
         self.failing: set[str] = set()
         """Names of workers whose disk is gone: whatever they begin fails at once."""
+        self.late = False
+        """Whether workers have the task by now for which runs wait."""
         self._ledger = ledger
         self._kill = kill
 
@@ -83,16 +86,21 @@ class Players:
 
         return declared
 
+    async def _said(self, node: Node, value: Any) -> Any:
+        await node.gate()
+        job = current_job()
+        self._ledger.returned[job.id, job.attempt] = value
+        return value
+
+    def declare_late(self, worker: EasyJobsWorker, node: Node) -> None:
+        """The task that comes late, for a worker that has all others already."""
+        declare_late(functools.partial(self._task, worker, node), functools.partial(self._said, node))
+
     def declare(self, worker: EasyJobsWorker, node: Node) -> None:
         """The play tasks, for a worker on its node."""
         ledger = self._ledger
         task = functools.partial(self._task, worker, node)
-
-        async def said(value: Any) -> Any:
-            await node.gate()
-            job = current_job()
-            ledger.returned[job.id, job.attempt] = value
-            return value
+        said = functools.partial(self._said, node)
 
         @task()
         async def ok(n: int) -> Any:
@@ -257,3 +265,8 @@ class Players:
         async def slowly_ticking() -> Any:
             await asyncio.sleep(8)
             return await said("tock")
+
+        chained = {"fresh": fresh, "cover": cover, "first": first, "needing": needing, "telling": telling}
+        ledger.runs.know(declare_parts(worker, task, said, lambda id: ledger.rows[id], chained))
+        if self.late:
+            self.declare_late(worker, node)

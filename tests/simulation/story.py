@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
+from unittest.mock import patch
 
 from easyjobs.background import Nursery
 from easyjobs.client import EasyJobsClient
 from easyjobs.core.states import FINAL
-from easyjobs.errors import ConnectionLost, JobFailed, Refused, WaitTimeout
+from easyjobs.errors import ConnectionLost, JobFailed, Refused, StoreError, WaitTimeout
+from easyjobs.hub import running
 from easyjobs.tasks.handle import Call
 from easyjobs.testing.loop import VirtualLoop
 from easyjobs.testing.network import CALM, Node, Weather
 from easyjobs.testing.simulated import SimulatedCluster
 from tests.simulation.crashes import Violation
+from tests.simulation.flows import PAGE, WORKFLOWS, arguments_for
 from tests.simulation.ledger import Ledger
 from tests.simulation.players import CHAINS, CRAFTS, TASKS, Players
 from tests.simulation.turns import COVERED
@@ -21,6 +25,7 @@ from tests.simulation.turns import COVERED
 ROUGH = Weather(reset=0.004, swallow=0.002, stall=0.002, stall_for=(0.5, 20.0))
 WORKERS = ("w1", "w2", "w3")
 HEAP = 10  # jobs of each craft
+RUNS = 6  # of workflows
 STORM = 60.0  # virtual seconds of faults
 CALM_AFTER = 400.0  # and of peace, in which everything must end: two leases, the backoffs, a hung job's cancel
 PATIENCE = 60.0  # until a schedule ticks: a lease, if its last job went to a worker that is silent, and what it takes
@@ -67,6 +72,49 @@ class Story:
             if self.chance.random() < 0.1:
                 await client.cancel(handle.id)
 
+    async def run_workflows(self, client: EasyJobsClient) -> None:
+        """A client that has workflows run; some runs, or jobs of them, are cancelled, and some runs are repeated."""
+        for _ in range(RUNS):
+            await asyncio.sleep(self.chance.expovariate(1 / 4.0))
+            workflow, n = self.chance.choice(WORKFLOWS), self.chance.randrange(20)
+            try:
+                handle = await client.submit("play", workflow, arguments_for(workflow, n))
+            except (Refused, ConnectionLost) as refusal:
+                self.ledger.tell(f"not taken: {refusal}")
+                continue
+            self.ledger.acknowledged.add(handle.id)
+            self.nursery.spawn(self.guarded(self.await_end(handle)), "await")
+            if self.chance.random() < 0.6:
+                self.nursery.spawn(self.meddle(client, handle.id), "meddle")
+
+    async def meddle(self, client: EasyJobsClient, run: str) -> None:
+        """Cancel a run, or one of its jobs, or repeat it when it has ended."""
+        await asyncio.sleep(self.chance.expovariate(1 / 3.0))
+        what = self.chance.choice(("cancel", "cancel one", "repeat", "repeat"))
+        rows = self.cluster.rows._jobs
+        try:
+            if what == "cancel":
+                await client.cancel(run)
+            elif what == "cancel one":
+                jobs = [id for id, job in rows.items() if job.run == run and job.state not in FINAL]
+                if jobs:
+                    await client.cancel(self.chance.choice(jobs))
+            else:
+                while rows[run].state not in FINAL:
+                    await asyncio.sleep(1.0)
+                manager = self.chance.choice([name for name in self.cluster.names if self.cluster.managed(name)])
+                await self.cluster.managers[manager].hub.retry(run, "story")
+        except (IndexError, Refused, ConnectionLost, StoreError) as refusal:
+            self.ledger.tell(f"{what} of {run}: {refusal}")
+
+    async def come_late(self) -> None:
+        """After a while workers have one more task, those that work already too."""
+        await asyncio.sleep(self.chance.uniform(0.0, STORM))
+        self.players.late = True
+        for node, worker in list(self.cluster.workers.values()):
+            if node.alive:
+                self.players.declare_late(worker, node)
+
     async def heap(self, tasks: tuple[str, ...], each: int) -> None:
         """A client that submits many jobs of some tasks at once."""
         client = self.cluster.client("heaps")
@@ -88,6 +136,8 @@ class Story:
         else:
             row = self.cluster.rows._jobs[handle.id]
             returned = self.ledger.returned.get((row.id, row.attempt)) if row.turn is None else {"jobs": len(COVERED)}
+            if row.is_run:
+                returned = json.loads(row.result or "")
             if row.state != "completed" or returned != value:
                 raise Violation(f"{handle.id} was told as completed with {value!r} while it is {row.state}")
 
@@ -185,6 +235,10 @@ class Story:
 
     async def play(self) -> None:
         """The story. Raises Violation where something did not hold."""
+        with patch.object(running, "PAGE", PAGE), patch.object(running, "LIVE_AT_ONCE", PAGE):
+            await self._play()
+
+    async def _play(self) -> None:
         for name in self.cluster.names:
             await self.cluster.start_manager(name)
             self.nursery.spawn(self.keep_managed(name), "keeper")
@@ -194,6 +248,8 @@ class Story:
         await asyncio.sleep(1.0)
         self.cluster.network.weather = ROUGH if self.chance.random() < 0.5 else CALM
         work = [self.nursery.spawn(self.guarded(self.produce(client, 20)), "client") for client in clients]
+        work.append(self.nursery.spawn(self.guarded(self.run_workflows(self.cluster.client("c3"))), "client"))
+        self.nursery.spawn(self.come_late(), "late")
         await self.heap(("limited",), 2 * self.ledger.limit)
         await self.strike()
         self.heal()

@@ -36,6 +36,7 @@ class Turns:
     def __init__(self) -> None:
         self.leaps = 0.0
         self._asked: set[str] = set()
+        self._kept: set[str] = set()
 
     def check(self, before: dict[str, Job], rows: dict[str, Job], moved: list[Job], store: MemoryStore) -> None:
         """Raises Violation."""
@@ -44,6 +45,10 @@ class Turns:
             if row.state == RUNNING and row.turn is not None:
                 raise Violation(f"{row.id} {row.task} began before its turn was taken")
             old = before.get(row.id)
+            if old is None and row.state == "completed":
+                self._kept.add(row.id)  # of a run that is repeated
+            if row.id in self._kept:
+                continue
             if row.task == "fresh" and row.turn is None:
                 if old is not None and old.turn is not None:
                     self._asked.add(row.id)
@@ -73,7 +78,7 @@ class Turns:
         """Who waits, waits for what it needs, and for as much as is left of it."""
         for edge in store._edges:
             row = rows.get(edge.follower)
-            if row is None or row.task != "fresh" or row.state != WAITING:
+            if row is None or row.task != "fresh" or row.state != WAITING or edge.bad == "skip":
                 continue
             first = rows[edge.prerequisite]
             if (first.task, base_of(first)) != ("base", base_of(row)):

@@ -201,9 +201,11 @@ class Tables:
 
     def _release(self, write: Release) -> None:
         for edge, counted in list(self._edges.items()):
+            row = self._jobs.get(edge.follower)
+            if write.inside and (row is None or row.run != write.id):
+                continue
             if edge.prerequisite == write.id and not counted:
                 self._set(self._edges, edge, True)
-                row = self._jobs.get(edge.follower)
                 if row is not None:
                     self._count_down(changed(row, deps_left=row.deps_left - 1, version=row.version + 1))
 

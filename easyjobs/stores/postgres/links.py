@@ -23,7 +23,7 @@ class Links:
 
     def __init__(self) -> None:
         self.joined: dict[str, int] = {}  # prerequisite -> how many edges more begin there
-        self.completed: dict[str, None] = {}  # prerequisites whose followers are to be released
+        self.completed: dict[str, bool] = {}  # prerequisites whose followers are to be released, or only those inside
         self.begun: set[str] = set()  # prerequisites of the edges that are added
         self.queued: list[str] = []  # followers that were
         self._edges: list[tuple[str, str, str]] = []
@@ -55,10 +55,11 @@ class Links:
 
         :raises Refused: one of the followers is among `touched`, other than as joined.
         """
-        if not self.completed:
-            return
-        counted = await connection.fetch(texts.COUNT_EDGES, list(self.completed))
-        times = Counter(follower for (follower,) in counted)
+        times: Counter[str] = Counter()
+        for which, statement in ((False, texts.COUNT_EDGES), (True, texts.COUNT_EDGES_INSIDE)):
+            ids = [id for id, inside in self.completed.items() if inside is which]
+            if ids:
+                times.update(follower for (follower,) in await connection.fetch(statement, ids))
         if not times:
             return
         rows: list[tuple[Any, ...]] = []

@@ -196,8 +196,7 @@ class Segment:
     def _add_release(self, unit: int, write: Release) -> bool:
         if write.id in self._links.begun:
             return False  # its followers may be new themselves
-        self._links.completed[write.id] = None
-        return True
+        return self._links.completed.setdefault(write.id, write.inside) is write.inside
 
     def _add_charge(self, unit: int, write: Charge) -> bool:
         links = self._links

@@ -213,6 +213,11 @@ COUNT_EDGES: Final = (
     "UPDATE edges SET counted = true WHERE prerequisite = ANY($1::text[]) AND NOT counted RETURNING follower"
 )
 
+COUNT_EDGES_INSIDE: Final = (
+    "UPDATE edges SET counted = true FROM jobs WHERE edges.prerequisite = ANY($1::text[]) AND NOT edges.counted"
+    " AND jobs.id = edges.follower AND jobs.run = edges.prerequisite RETURNING edges.follower"
+)
+
 LOCK_FOLLOWERS: Final = (
     "SELECT id, state, deps_left, run_at, turn FROM jobs WHERE id = ANY($1::text[]) ORDER BY id FOR NO KEY UPDATE"
 )

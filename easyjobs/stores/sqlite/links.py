@@ -23,6 +23,9 @@ FOLLOWERS: Final = (
     " ON jobs.id = edges.follower WHERE edges.prerequisite IN {} AND counted = 0"
 )
 COUNTED: Final = "UPDATE edges SET counted = 1 WHERE prerequisite IN {} AND counted = 0"
+INSIDE: Final = (
+    " AND EXISTS (SELECT 1 FROM jobs AS part WHERE part.id = edges.follower AND part.run = edges.prerequisite)"
+)
 FORGET: Final = "DELETE FROM edges WHERE follower IN {}"
 
 
@@ -31,7 +34,7 @@ class Links:
 
     def __init__(self) -> None:
         self.joined: dict[str, int] = {}  # prerequisite -> how many edges more begin there
-        self.completed: dict[str, None] = {}  # prerequisites whose followers are to be released
+        self.completed: dict[str, bool] = {}  # prerequisites whose followers are to be released, or only those inside
         self.begun: set[str] = set()  # prerequisites of the edges that are added
         self.queued: list[int] = []  # seq of the followers that were
         self._edges: list[Any] = []
@@ -61,10 +64,12 @@ class Links:
         :raises GuardFailed: one of the followers is among `touched`, other than as joined.
         """
         moves: Counter[Key] = Counter()
-        completed = list(self.completed)
-        followers = [tuple(row) for row in each(connection, FOLLOWERS, completed)]
-        for size, part in texts.slices(completed):
-            connection.execute(texts.select(COUNTED, size), part)
+        followers: list[tuple[Any, ...]] = []
+        for which, only in ((False, ""), (True, INSIDE)):
+            ids = [id for id, inside in self.completed.items() if inside is which]
+            followers += [tuple(row) for row in each(connection, FOLLOWERS + only, ids)]
+            for size, part in texts.slices(ids):
+                connection.execute(texts.select(COUNTED + only, size), part)
         queued: list[Any] = []
         held: list[Any] = []
         for (id, seq, queue, task, state, left, run_at, turn), times in Counter(followers).items():

@@ -243,8 +243,7 @@ class Segment:
             self._links = Links()
         if write.id in self._links.begun:
             return False  # its followers may be new themselves
-        self._links.completed[write.id] = None
-        return True
+        return self._links.completed.setdefault(write.id, write.inside) is write.inside
 
     def _add_charge(self, write: Charge) -> bool:
         if self._rows or self._updates or self._deletes or self._links is not None:

@@ -100,7 +100,7 @@ def changes(draw: st.DrawFn, cast: Cast) -> list[Write]:
     )
     job = draw(st.sampled_from([cast.first, cast.waiting]))()
     if kind == "release" or job.id == "nobody":
-        return [Release(job.id)]
+        return [Release(job.id, inside=draw(st.sampled_from([False, False, True])))]
     if kind == "progress":
         return [NoteProgress(job.id, job.attempt, "half")]
     if kind == "logs":

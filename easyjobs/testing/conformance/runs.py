@@ -147,22 +147,26 @@ class RunCases(Cases):
 
     @story
     async def test_the_first_nodes_of_a_long_run_are_let_go_when_its_last_page_is_there(self, play: Play) -> None:
-        await play.add(play.job("r", turn="expand"))
+        await play.add(play.job("r", turn="expand"), play.job("after", state="waiting", deps_left=1))
+        assert await play.commit(AddEdge(Edge("r", "after", "skip"), join=True)) == [Applied()]
         pages: list[list[Job]] = []
         for page in range(2):
-            nodes = [_node(play, f"n{page}{n}", state="waiting", deps_left=1) for n in range(3)]
+            nodes = [_node(play, f"n{page}{n}", run="r", state="waiting", deps_left=1) for n in range(3)]
             pages.append(nodes)
             row = await play.row("r")
             last = page == 1
             turn = {"state": "waiting", "turn": "close"} if last else {"state": "queued"}
             first = Update(row, {"deps_left": 3 * (page + 1), **turn})
             edges = [AddEdge(Edge("r", node.id, "skip"), join=True) for node in nodes]
-            let_go = [Release("r")] if last else []
+            let_go = [Release("r", inside=True)] if last else []
             committed = await play.store.commit([Unit([first, *map(Insert, nodes), *edges, *let_go])])
             assert committed.verdicts == [Applied()]
             assert _ids(committed.released) == (["n00", "n01", "n02", "n10", "n11", "n12"] if last else [])
-        assert columns(await play.row("r"), "state", "turn", "followers") == ("waiting", "close", 6)
+        assert columns(await play.row("r"), "state", "turn", "followers") == ("waiting", "close", 7)
         assert columns(await play.row("n12"), "state", "deps_left") == ("queued", 0)
+        assert columns(await play.row("after"), "state", "deps_left") == ("waiting", 1), "it waits for the run's end"
+        assert (await play.store.commit([Unit([Release("r", inside=True)])])).released == []
+        assert _ids((await play.store.commit([Unit([Release("r")])])).released) == ["after"]
 
     @story
     async def test_a_node_may_be_stored_as_completed_already(self, play: Play) -> None:

@@ -289,6 +289,20 @@ async def test_a_graph_of_several_pages_begins_when_it_is_whole(house: House) ->
     assert (await house.row(run.id)).state == "completed"
 
 
+@story
+async def test_who_waits_for_a_long_run_does_not_begin_when_that_is_whole(house: House) -> None:
+    await house.open()
+    long = flow(*(Node(f"n{i}", "add") for i in range(PAGE + 1)), name="long")
+    peer = await worker(house, ADD, long, flow(Node("inner", "long"), Node("after", "add", ("inner",))), slots=3000)
+    run = await house.submit("flow")
+    all_of_them = await given(house, peer)
+    assert len(all_of_them) == PAGE + 1
+    assert await states(house, run) == {"inner": "waiting", "after": "waiting"}
+    for a in all_of_them.values():
+        peer.finish(a)
+    assert list(await given(house, peer)) == ["after"]
+
+
 # -- cancel, retry
 
 
