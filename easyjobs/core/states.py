@@ -41,6 +41,7 @@ TRANSITIONS: Final[tuple[Transition, ...]] = (
     Transition(None, RUNNING, "submitted to an empty lane with a free worker", "attempt 1, token, session"),
     Transition(None, COMPLETED, "kept of the run that this one repeats", "result"),
     Transition(None, FAILED, "made by a chain, with arguments that do not bind", "error; `on_failure` job"),
+    Transition(None, SKIPPED, "a node of a large run, made after what it waits for had ended badly", "error"),
     Transition(WAITING, QUEUED, "last prerequisite met", "in the prerequisite's own terminal transaction"),
     Transition(WAITING, WAITING, "its task became known, and has prerequisites; a run is to stop", "edges"),
     Transition(WAITING, COMPLETED, "a group or a run, of which all jobs have completed", "result; limits released"),

@@ -189,6 +189,14 @@ class Chains:
             self.before(links, job, joins, now)
         return []
 
+    def unmet(self, job: Job, first: Job, now: float) -> None:
+        """`job`, a node that is not stored yet, would wait for `first`, which has ended otherwise than completed."""
+        job.state = WAITING
+        step = advance(job, PrerequisiteEnded(first.id, _shown(first, job), first.state, "skip", first.error), now)
+        if isinstance(step, Step):
+            for name, value in step.columns.items():
+                setattr(job, name, value)
+
     def make(self, links: Links, job: Job) -> None:
         """Write `job`, which is new."""
         links.writes.append(Insert(job))

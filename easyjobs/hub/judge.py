@@ -99,7 +99,7 @@ class Judge:
         self._plan = plan
         self._ignored = []
         units: list[Unit] = []
-        fresh = [job for entry in batch if type(entry) is Arrival for job in entry.jobs]
+        fresh = [job for entry in batch if type(entry) is Arrival and not self._queues(entry) for job in entry.jobs]
         epochs = self._dispatcher.shortcut(fresh, now)
         for entry in batch:
             if type(entry) is Word:
@@ -124,6 +124,12 @@ class Judge:
                 units.append(Unit(entry.writes))
                 plan.append((entry, None, None, None))
         return units
+
+    def _queues(self, arrival: Arrival) -> bool:
+        """Whether its jobs are left to a claim, which sees whose session is live."""
+        if arrival.queued:
+            self._dispatcher.ready.update(job.lane for job in arrival.jobs if job.state == QUEUED)
+        return arrival.queued
 
     def _linked(self, arrival: Arrival, jobs: list[Job], now: float) -> Links | None:
         """The prerequisites of new jobs of one unit; None where there are none."""
@@ -155,7 +161,7 @@ class Judge:
             return
         event = word.event
         links: Links | None = None
-        if type(event) is TaskKnown:
+        if type(event) is TaskKnown and row.state == WAITING and not row.signature:
             links = Links()
             event = self._chains.known(links, row, word.joins or {}, now)  # as it is known now
         elif word.facts is not None:

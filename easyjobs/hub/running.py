@@ -69,13 +69,14 @@ class Running:
 
     def _sources_of_run(self, row: Job) -> list[str]:
         graph = self._graph(row)
-        if row.retry_of is None or graph is None:
-            return []
         start = groups.progress_of(row).upto
-        names: dict[str, None] = {}
-        for node in graph.nodes[start : start + PAGE]:
-            names.update(dict.fromkeys((node.name, *node.prerequisites)))
-        return [row.retry_of, *(node_id(row.retry_of, name) for name in names)]
+        if graph is None or not (start or row.retry_of):
+            return []
+        nodes = graph.nodes[start : start + PAGE]
+        here = {node.name for node in nodes}
+        firsts = dict.fromkeys(name for node in nodes for name in node.prerequisites if name not in here)
+        ids = [node_id(row.id, name) for name in firsts]
+        return ids if row.retry_of is None else [row.retry_of, *ids, *(node_id(row.retry_of, name) for name in here)]
 
     def _sources_of_node(self, row: Job) -> list[str]:
         return [take.node for take in Calling.read(chain.the_argument(row.args)).takes]
@@ -117,14 +118,19 @@ class Running:
             kept.upto += 1
             old = page.completed(node.name)
             if old is not None:
-                self._chains.make(links, _copy(old, row, node.name, page.ids[node.name], now))
+                page.made[node.name] = copy = _copy(old, row, node.name, page.ids[node.name], now)
+                self._chains.make(links, copy)
                 continue
-            job = self._node(row, node, page, arguments, now)
-            page.made[node.name] = job
+            job = page.made[node.name] = self._node(row, node, page, arguments, now)
             self._chains.make(links, job)
+            firsts = page.firsts(node)
+            bad = next((first for first in firsts if first.final), None)
+            if bad is not None:
+                self._chains.unmet(job, bad, now)
+                continue
             if job.signature:
                 self._chains.before(links, job, joins, now)
-            self._wait_for_nodes(links, job, node, page)
+            self._wait_for_nodes(links, job, firsts, page)
             if node.name in page.leaves:
                 job.followers += 1
                 links.writes.append(AddEdge(Edge(job.id, row.id, "count")))
@@ -157,16 +163,15 @@ class Running:
             job.priority = row.priority
         return job
 
-    def _wait_for_nodes(self, links: Links, job: Job, node: Node, page: _Page) -> None:
+    def _wait_for_nodes(self, links: Links, job: Job, firsts: list[Job], page: _Page) -> None:
         """Edges to the nodes that must complete first; where there are none, and the graph has several pages, to the
         run, which lets them go when it is whole.
         """
-        firsts = [name for name in node.prerequisites if page.completed(name) is None]
-        for name in firsts:
-            first = page.made.get(name)
-            if first is not None:
+        for first in firsts:
+            here = first.node in page.made
+            if here:
                 first.followers += 1
-            links.writes.append(AddEdge(Edge(page.ids[name], job.id, "skip"), join=first is None))
+            links.writes.append(AddEdge(Edge(first.id, job.id, "skip"), join=not here))
         if not firsts and page.paged:
             links.writes.append(AddEdge(Edge(page.row.id, job.id, "skip"), join=True))
         more = len(firsts) or int(page.paged)
@@ -309,6 +314,20 @@ class _Page:
         """The job that the node was in the run that this one repeats."""
         old = None if self._repeats is None else node_id(self._repeats, name)
         return old if old in self._facts.rows else None
+
+    def firsts(self, node: Node) -> list[Job]:
+        """The nodes for which `node` waits, but for those that have completed.
+
+        :raises ArgumentsRefused: one is not there any more.
+        """
+        found = []
+        for name in node.prerequisites:
+            first = self.made.get(name) or self._facts.rows.get(self.ids[name])
+            if first is None:
+                raise ArgumentsRefused(f"Task {name}, for which {node.name} waits, is not there any more.")
+            if first.state != COMPLETED:
+                found.append(first)
+        return found
 
     def completed(self, name: str) -> Job | None:
         """That job, if it need not run again."""

@@ -128,7 +128,8 @@ class Ledger:
         if not rule:
             return
         there = [self.rows[id] for id in self.needs.get(row.id, ()) if id in self.rows]
-        made = [job.task for job in there if job.relation != "node"]  # others are of the run that it is part of
+        there = [job for job in there if job.id != row.run or job.turn == "expand"]  # a run that is whole holds nobody
+        made = [job.task for job in there if job.relation != "node" and job.id != row.run]
         if sorted(made) != sorted(rule):
             raise Violation(f"{row.id} {row.task} waits for {made}, where {rule} should be")
         left = sum(job.state != "completed" for job in there)

@@ -87,7 +87,8 @@ class Turns:
         return facts
 
     async def _members(self, group: Job) -> dict[str, State]:
-        ids = [edge.prerequisite for edge in await self._store.edges([group.id])]
+        # the others are of what it waited for before it was spread
+        ids = [edge.prerequisite for edge in await self._store.edges([group.id]) if edge.bad == "count"]
         states: dict[str, State] = {}
         for start in range(0, len(ids), PAGE):
             rows = await self._store.jobs(ids[start : start + PAGE])

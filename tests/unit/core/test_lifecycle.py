@@ -147,6 +147,7 @@ def test_every_move_of_the_transition_table_that_events_make_is_made() -> None:
         (None, "running"),
         (None, "completed"),
         (None, "failed"),
+        (None, "skipped"),
         ("waiting", "queued"),
         ("queued", "running"),
         ("retry", "running"),

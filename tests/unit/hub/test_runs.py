@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,11 +11,14 @@ import pytest
 from house import ANY, House, Peer, spec, story
 
 from easyjobs.core import workflow
+from easyjobs.core.changes import Claim, Committed, Insert, Unit
+from easyjobs.core.events import CancelRequested
 from easyjobs.core.job import Job
 from easyjobs.core.signature import Parameter, Signature
 from easyjobs.core.task import Options, TaskSpec
 from easyjobs.core.workflow import Graph, Node, Take
 from easyjobs.errors import Conflict, NotFound
+from easyjobs.hub.entries import Word
 from easyjobs.hub.running import PAGE, item_id, node_id
 from easyjobs.protocol.messages import Assign, Assignment, Cancel
 from easyjobs.stores.base import JobQuery
@@ -301,6 +305,36 @@ async def test_who_waits_for_a_long_run_does_not_begin_when_that_is_whole(house:
     for a in all_of_them.values():
         peer.finish(a)
     assert list(await given(house, peer)) == ["after"]
+
+
+@story
+async def test_a_node_whose_page_comes_after_the_bad_end_of_what_it_waits_for_is_skipped(house: House) -> None:
+    await house.open()
+    fan = [Node(f"n{i}", "add") for i in range(PAGE)]
+    commit, made = house.store.commit, []
+
+    async def cancelled_between(units: Sequence[Unit], claim: Claim | None = None) -> Committed:
+        committed = await commit(units, claim)
+        inserted = [write.job for unit in units for write in unit.writes if isinstance(write, Insert)]
+        if len(inserted) == PAGE:
+            made.append(inserted[7].node)
+            house.hub.committer.add(Word(inserted[7].id, CancelRequested("me")))
+        return committed
+
+    house.store.commit = cancelled_between  # type: ignore[method-assign]
+    last = [Node("last", "add", after=tuple(node.name for node in fan)), Node("very-last", "add", after=("last",))]
+    peer = await worker(house, ADD, flow(*fan, *last), slots=3000)
+    run = await house.submit("flow")
+    await house.settle(1.0)
+    all_of_them = await given(house, peer)
+    assert (len(all_of_them), made) == (PAGE - 1, ["n7"])
+    rows = await nodes(house, run)
+    assert (rows["last"].state, rows["very-last"].state) == ("skipped", "skipped")
+    assert "add (job" in (rows["last"].error or "")
+    for a in all_of_them.values():
+        peer.finish(a)
+    await house.settle()
+    assert (await house.row(run.id)).state == "failed"
 
 
 # -- cancel, retry

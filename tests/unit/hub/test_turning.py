@@ -433,6 +433,26 @@ async def test_several_parameters_make_all_combinations(house: House) -> None:
 
 
 @story
+async def test_what_a_group_waited_for_is_none_of_its_jobs(house: House) -> None:
+    await house.open()
+    cover = spec("cover", signature=GROUP.signature, write_all=("b",), run_before=("first",))
+    peer = await worker(house, cover, spec("first"))
+    group = await house.submit("cover", kwargs={"a": 1, "b": "ALL"})
+    await house.settle()
+    (first,) = given_all(peer)
+    peer.finish(first)
+    await house.settle()
+    firsts = given_all(peer)
+    while firsts:
+        for a in firsts:
+            peer.finish(a)
+        await house.settle()
+        firsts = given_all(peer)
+    row = await house.row(group.id)
+    assert (row.state, row.result) == ("completed", '{"jobs":3}')
+
+
+@story
 async def test_a_job_that_names_its_values_is_no_group(house: House) -> None:
     await house.open()
     peer = await worker(house, GROUP)
