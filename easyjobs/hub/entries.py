@@ -23,7 +23,8 @@ class Arrival(msgspec.Struct):
     `done` is called once, after the commit: each job is then stored, or `instead` has the one that its id, key or
     uniqueness already belonged to, or `refused` says why not, and `blamed` names the job for whose sake
     all were refused. `pending` counts the units that are not answered. `joins` are live jobs, by `unique_key`, that
-    prerequisites join. `writes` go before the jobs of an arrival that is `together`, in the same unit.
+    prerequisites join. `writes` go before the jobs of an arrival that is `together`, in the same unit. `queued`: none
+    is to begin at once, because the store does not know the session that it was to begin in.
     """
 
     jobs: list[Job]
@@ -35,6 +36,7 @@ class Arrival(msgspec.Struct):
     pending: int = 0
     joins: dict[str, Job] = {}
     writes: list[Write] = []
+    queued: bool = False
 
     @property
     def keyed(self) -> bool:

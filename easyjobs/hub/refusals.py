@@ -38,7 +38,8 @@ def refused(arrival: Arrival, jobs: list[Job], verdict: Stale | Broken, *, chain
             job.state, job.attempt, job.version, job.started_at = QUEUED, 0, 0, None
             job.session = job.worker = job.token = None
     done = partial(_joined, arrival)
-    return [Arrival(rest, arrival.together, done, joins=arrival.joins, writes=arrival.writes)]
+    queued = arrival.queued or verdict.why == "session"
+    return [Arrival(rest, arrival.together, done, joins=arrival.joins, writes=arrival.writes, queued=queued)]
 
 
 def _joins_anew(arrival: Arrival, jobs: list[Job], verdict: Stale) -> bool:

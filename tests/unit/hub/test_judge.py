@@ -521,6 +521,16 @@ async def test_a_session_that_the_store_has_lost_gets_no_job(house: House) -> No
     assert await house.states() == {"queued": 2}
 
 
+@story
+async def test_nor_does_it_get_one_that_is_alone(house: House) -> None:
+    await house.open()
+    await house.worker(spec())
+    (session,) = await house.store.sessions()
+    await house.store.commit([Unit([LoseSession(session.id, None, house.store.now())])])
+    await house.hub.submit([house.job()])
+    assert await house.states() == {"queued": 1}
+
+
 # -- rows that somebody else has moved
 
 
