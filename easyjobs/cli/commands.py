@@ -17,6 +17,7 @@ COMMANDS: Final = (
     "pull-worker",
     "scheduler",
     "api-server",
+    "run",
     "run-until-empty",
     "jobs",
     "workflows",

@@ -13,7 +13,7 @@ from easyjobs.cli.text import plain
 from easyjobs.clock import SystemClock
 from easyjobs.core.states import FINAL
 
-__all__ = ["INTERRUPTED", "exit_of", "follow"]
+__all__ = ["INTERRUPTED", "exit_of", "follow", "mark"]
 
 LOOK: Final = 0.5
 """Seconds between two looks."""
@@ -64,13 +64,14 @@ def _print_moves(api: Api, run: dict[str, Any], shown: dict[str, str]) -> None:
                 continue
             shown[node["name"]] = state
             note = (node["error"] or {}).get("message", "").partition("\n")[0] if state in FINAL | {"retry"} else ""
-            click.echo(plain(f"  {_mark(state)} {node['name']:<24} {state:<9} {note}".rstrip()))
+            click.echo(plain(f"  {mark(state)} {node['name']:<24} {state:<9} {note}".rstrip()))
         cursor = page["next"]
         if cursor is None:
             return
 
 
-def _mark(state: str) -> str:
+def mark(state: str) -> str:
+    """What stands before the name of a task in this state, where the terminal can show it."""
     mark = _MARKS.get(state, " ")
     try:
         mark.encode(sys.stdout.encoding)

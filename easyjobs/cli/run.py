@@ -1,0 +1,277 @@
+"""`easyjobs run`: the jobs of a file, here or on a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+
+from easyjobs.background import Nursery
+from easyjobs.cli.asking import as_json, print_json
+from easyjobs.cli.following import exit_of
+from easyjobs.cli.http import Api
+from easyjobs.cli.logs import INTERRUPTED
+from easyjobs.cli.run_display import display, summary
+from easyjobs.cli.runs import nodes_of
+from easyjobs.cli.secret import read_secret, secret_option
+from easyjobs.cli.text import plain
+from easyjobs.core.task import is_name
+from easyjobs.errors import ConfigurationError, Refused, RegistrationError
+from easyjobs.faces.conducting import Conductor, Here, Json, Progress, hub_here
+from easyjobs.faces.jobs_file import Plan, read_plan
+from easyjobs.faces.script_events import Events, find_events, settled
+from easyjobs.faces.taskmaster import Order, host, script_worker
+from easyjobs.ids import Ids, is_job_id
+from easyjobs.settings import manager_settings, worker_settings
+from easyjobs.tasks.scripts import name_of_script, scripts_check
+from easyjobs.workers.signals import stop_signals
+
+WRONG: Final = 2
+FEWEST: Final = 4
+"""Scripts that run at once on a machine of fewer processors."""
+
+
+class Wrong(click.ClickException):
+    """The file, a script or the events will not do; nothing has run."""
+
+    exit_code = WRONG
+
+
+class Given(msgspec.Struct, frozen=True):
+    """What the command line says of a run: the `file`, or the run that is taken up."""
+
+    file: str | None
+    resume: str | None
+    folder: str | None
+    events: str | None
+    queue: str
+    slots: int
+
+
+class Begun(msgspec.Struct):
+    """A run that goes on somewhere, its `conductor`, and where that is, for people. `here` it ends with us."""
+
+    id: str
+    conductor: Conductor
+    where: str
+    here: Here | None = None
+
+
+@click.command("run", short_help="Run the jobs of a file: steps of scripts.")
+@click.argument("file", metavar="[JOBS.JSON]", required=False)
+@click.option("--folder", metavar="DIR", help="Where the scripts are (else EASYJOBS_SCRIPTS, else the file's folder).")
+@click.option("--events", metavar="TARGET", help="Whom to tell: events.py, events.py:Class or module:Class.")
+@click.option("--store", metavar="URL", help="Where the run is kept (else EASYJOBS_STORE, else sqlite:///easyjobs.db).")
+@click.option("--manager", metavar="URL", help="Run it on a cluster: http[s]://host[:port][/prefix].")
+@click.option("--queue", metavar="NAME", help="On a cluster: the queue of its scripts (DEFAULT).")
+@click.option("--slots", type=click.IntRange(1, 1000), help="How many scripts run here at once.")
+@click.option("--resume", metavar="ID", help="Take up a run whose process has died.")
+@click.option("--insecure", is_flag=True, help="Let the secret cross a network without TLS.")
+@secret_option
+@as_json
+def command(
+    file: str | None,
+    folder: str | None,
+    events: str | None,
+    store: str | None,
+    manager: str | None,
+    queue: str | None,
+    slots: int | None,
+    resume: str | None,
+    insecure: bool,
+    secret_file: str | None,
+    raw: bool,
+) -> None:
+    """Run the jobs of a file: jobs side by side, the steps of each in order, the scripts of a step side by side.
+
+    Nothing needs to be running: scripts run here, and the store keeps the run. With --manager they run on the workers
+    of a cluster (easyjobs worker --scripts FOLDER), and only events are told here.
+
+    The exit code is 0 when all scripts succeeded, 1 when the run failed, 2 when the file, a script or the events will
+    not do, and nothing has run; 3 when somebody cancelled it; 130 after Ctrl-C, which cancels a run that is here, and
+    leaves one on a cluster alone.
+
+      easyjobs run jobs.json --events events.py
+    """
+    if (file is None) == (resume is None):
+        raise click.UsageError("name a file of jobs, or a run: --resume ID")
+    if manager is not None and (store is not None or slots is not None):
+        raise click.UsageError("--store and --slots are for a run here, not for one on a cluster")
+    if manager is None and queue is not None:
+        raise click.UsageError("--queue is for a run on a cluster: --manager URL")
+    if resume is not None and not is_job_id(resume):
+        raise click.UsageError(f"{resume[:64]!r} is no id of a run")
+    logging.basicConfig(level="WARNING", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    here = slots or max(FEWEST, os.cpu_count() or 1)
+    given = Given(file, resume, folder, events, queue or "DEFAULT", here)
+    if manager is None:
+        code = asyncio.run(_run_here(given, manager_settings(store=store).store, raw))
+    else:
+        secret = worker_settings(manager_secret=read_secret(secret_file)).manager_secret
+        with Api(manager, secret, insecure=insecure) as api:
+            code = asyncio.run(_run_there(given, api, manager, secret, raw))
+    sys.exit(code)
+
+
+# -- here
+
+
+async def _run_here(given: Given, url: str, raw: bool) -> int:
+    fresh = None if given.file is None else new_order(given)
+    if fresh is not None:
+        _check_scripts(fresh)
+    async with hub_here(url) as here:
+        order = fresh or await _resumed_here(here, given)
+        events = events_of(order)
+        for worker in (script_worker(order, given.slots), hosting := host(order, events)):
+            await here.start(worker)
+        conductor = Conductor(order, hosting, here.look)
+        id = given.resume or await _begin(conductor)
+        return await _conduct(Begun(id, conductor, url, here), raw)
+
+
+async def _resumed_here(here: Here, given: Given) -> Order:
+    job = (await here.hub.runs.run(given.resume or "")).job
+    order = _again(Order.of_run(job.queue, job.task, msgspec.json.decode(job.kwargs)), given)
+    if not order.apart:
+        raise Wrong(f"the run {given.resume} is one of a cluster: --manager URL")
+    _check_scripts(order)
+    return order
+
+
+def _check_scripts(order: Order) -> None:
+    try:
+        problems = scripts_check(order.folder, [path for _, path in order.plan.scripts()])
+    except ConfigurationError as error:
+        raise Wrong(plain(str(error))) from None
+    if problems:
+        raise Wrong("; ".join(plain(str(problem)) for problem in problems))
+
+
+# -- on a cluster
+
+
+async def _run_there(given: Given, api: Api, url: str, secret: str | None, raw: bool) -> int:
+    if given.file is not None:
+        order = new_order(given, given.queue)
+        _check_known(order, api)
+    else:
+        run = api.get("runs", given.resume or "")
+        order = _again(Order.of_run(run["queue"], run["workflow"], run["kwargs"]), given)
+        if order.apart:
+            raise Wrong(f"the run {given.resume} is not one of a cluster: its own store has it, --store URL")
+    worker = host(order, events_of(order), url=url, secret=secret)
+
+    async def look(id: str, seconds: float) -> tuple[Json, list[Json]]:
+        run = await asyncio.to_thread(api.get, "runs", id, wait=seconds)
+        return run, await asyncio.to_thread(lambda: list(nodes_of(api, id)))
+
+    async with worker:
+        conductor = Conductor(order, worker, look)
+        id = given.resume or await _begin(conductor)
+        return await _conduct(Begun(id, conductor, url), raw)
+
+
+def _check_known(order: Order, api: Api) -> None:
+    wrong = [path for path in order.tasks() if not is_name(name_of_script(path))]
+    if wrong:
+        raise Wrong(f"no worker can have {', '.join(map(repr, wrong))}: 1 to 128 of A-Z a-z 0-9 _ . - are wanted")
+    known = {task["name"] for task in api.get("tasks")["items"] if task["queue"] == order.scripts}
+    unknown = [path for path, task in order.tasks().items() if task not in known]
+    if unknown:
+        raise Wrong(
+            f"no worker of queue {order.scripts!r} has {', '.join(map(plain, unknown))}: start one with "
+            f"easyjobs worker --scripts FOLDER --queue {order.scripts}"
+        )
+
+
+# -- both
+
+
+def new_order(given: Given, scripts: str = "") -> Order:
+    """The order of a new run of a file.
+
+    :raises Wrong: the file will not do.
+    """
+    file = Path(given.file or "")
+    try:
+        plan: Plan = read_plan(file)
+    except ConfigurationError as error:
+        raise Wrong(plain(str(error))) from None
+    folder = given.folder or os.environ.get("EASYJOBS_SCRIPTS") or str(file.parent)
+    events = None if given.events is None else settled(given.events)
+    return Order.fresh(plan, file.stem, Ids().token()[:12], str(Path(folder).resolve()), events, scripts)
+
+
+def events_of(order: Order) -> Events | None:
+    """The events of an order, if it has some.
+
+    :raises Wrong: they will not do.
+    """
+    if order.events is None:
+        return None
+    try:
+        return find_events(order.events)
+    except ConfigurationError as error:
+        raise Wrong(plain(str(error))) from None
+
+
+def _again(order: Order, given: Given) -> Order:
+    """A run's order, with what the command line says anew."""
+    if given.events is not None and order.events is None:
+        raise Wrong("this run was begun without events")
+    events = order.events if given.events is None else settled(given.events)
+    folder = order.folder if given.folder is None else str(Path(given.folder).resolve())
+    return msgspec.structs.replace(order, events=events, folder=folder)
+
+
+async def _begin(conductor: Conductor) -> str:
+    try:
+        return await conductor.begin()
+    except (Refused, RegistrationError) as error:
+        raise Wrong(plain(str(error))) from None
+
+
+async def _conduct(begun: Begun, raw: bool) -> int:
+    """Show a run to its end; the exit code."""
+    plan = begun.conductor.order.plan
+    click.echo(plain(f"run {begun.id} in {begun.where}"), err=raw)
+    nursery = Nursery("conducting")
+    ended: list[tuple[Json, list[Progress]]] = []
+    with display(plan, silent=raw) as screen:
+
+        async def follow() -> None:
+            ended.append(await begun.conductor.follow(begun.id, screen.show))
+
+        following = nursery.spawn(follow(), "follow")
+
+        def leave() -> None:
+            following.cancel()
+
+        with stop_signals(leave) as told:
+            await asyncio.wait({following, told}, return_when=asyncio.FIRST_COMPLETED)
+            interrupted = told.done() and not following.done()
+            if interrupted and begun.here is not None:
+                click.echo("cancelling; once more to leave at once", err=True)
+                await begun.here.hub.cancel(begun.id, "Ctrl-C")
+                await asyncio.wait({following})
+            elif interrupted:
+                following.cancel()
+                await asyncio.wait({following})
+    if not following.cancelled():
+        following.result()
+    if interrupted and not ended:
+        click.echo(plain(f"the run goes on by itself, but for its events: --resume {begun.id} takes it up"), err=True)
+        return INTERRUPTED
+    run, scripts = ended[0]
+    if raw:
+        print_json({"run": run, "scripts": [msgspec.to_builtins(one) for one in scripts]})
+    else:
+        summary(run, scripts, [job.name for job in plan.jobs])
+    return INTERRUPTED if interrupted else exit_of(run)

@@ -1,0 +1,167 @@
+"""A run of scripts on the screen: a tree that lives, where rich and a terminal are; else a line for each that moves."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Any, Final, Protocol
+
+import click
+
+from easyjobs.cli.following import mark
+from easyjobs.cli.text import plain
+from easyjobs.clock import SystemClock
+from easyjobs.core.states import FINAL
+from easyjobs.faces.conducting import Json, Progress
+from easyjobs.faces.jobs_file import Plan
+
+LINES: Final = 20
+"""Of a failure's last words, so many are shown."""
+
+MOST: Final = 200
+"""Scripts that a tree shows; of more, a line for each that moves."""
+
+_QUIET: Final = frozenset(("planned", "waiting", "queued"))
+_COLOURS: Final = {"completed": "green", "failed": "red", "running": "cyan", "retry": "yellow", "cancelled": "magenta"}
+
+
+class Display(Protocol):
+    """Shows a run; used in `with`."""
+
+    def __enter__(self) -> Display: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+    def show(self, run: Json, scripts: Sequence[Progress]) -> None:
+        """What became of it."""
+
+
+def display(plan: Plan, *, silent: bool = False) -> Display:
+    """What suits this terminal."""
+    if silent:
+        return Silent()
+    if sys.stdout.isatty() and find_spec("rich") is not None and sum(1 for _ in plan.scripts()) <= MOST:
+        return Tree(plan)
+    return Lines(plan)
+
+
+class Silent:
+    """Shows nothing."""
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    def show(self, run: Json, scripts: Sequence[Progress]) -> None:
+        """As `Display`."""
+
+
+class Lines(Silent):
+    """A line for each script that moves."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._shown: dict[object, tuple[str, int]] = {}
+        self._names = [job.name for job in plan.jobs]
+
+    def show(self, run: Json, scripts: Sequence[Progress]) -> None:
+        """As `Display`."""
+        for one in scripts:
+            seen = self._shown.get(one.at)
+            now = (one.state, one.attempt)
+            if seen == now or (one.state in _QUIET and seen is None):
+                continue
+            self._shown[one.at] = now
+            note = _why(one) if one.failure else one.note
+            job = self._names[one.at.job]
+            click.echo(plain(f"  {mark(one.state)} {job}: {one.path}  {one.state}{_took(one)}  {note}".rstrip()))
+
+
+class Tree(Silent):
+    """The jobs with their steps and scripts, drawn anew while they change."""
+
+    def __init__(self, plan: Plan) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._plan = plan
+        self._clock = SystemClock()
+        self._console = Console()
+        self._live = Live(console=self._console, refresh_per_second=4, transient=False)
+
+    def __enter__(self) -> Tree:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, run: Json, scripts: Sequence[Progress]) -> None:
+        """As `Display`."""
+        self._live.update(self._drawn(run, scripts), refresh=True)
+
+    def _drawn(self, run: Json, scripts: Sequence[Progress]) -> Any:
+        from rich.text import Text
+        from rich.tree import Tree as Drawing
+
+        ended = sum(1 for one in scripts if one.state in FINAL)
+        tree = Drawing(Text(plain(f"{run['workflow']} {run['id']}  {run['state']}  {ended}/{len(scripts)}")))
+        by_job: dict[int, list[Progress]] = {}
+        for one in scripts:
+            by_job.setdefault(one.at.job, []).append(one)
+        for number, job in enumerate(self._plan.jobs):
+            branch = tree.add(Text(plain(job.name), style="bold"))
+            for one in by_job.get(number, []):
+                step = f"{one.at.step + 1}. " if one.at.place == 0 else "   "
+                share = "" if one.share is None else f" {one.share:.0%}"
+                note = _why(one) if one.failure else one.note
+                line = f"{step}{mark(one.state)} {one.path}  {one.state}{_took(one, self._clock.wall())}{share}  {note}"
+                branch.add(Text(plain(line.rstrip()), style=_COLOURS.get(one.state, "")))
+        return tree
+
+
+def summary(run: Json, scripts: Sequence[Progress], jobs: Sequence[str]) -> None:
+    """Say how a run ended: why each script failed, with its last lines, and how many are in which state."""
+    for one in scripts:
+        if one.failure is not None:
+            click.echo(plain(f"{mark('failed')} {jobs[one.at.job]}: {one.path}: {_why(one)}"), err=True)
+            for line in one.failure.traceback.splitlines()[-LINES:]:
+                click.echo(f"    {plain(line.expandtabs())}", err=True)
+        if one.failure is not None and one.note:
+            click.echo(plain(f"    {one.note}"), err=True)
+    states = Counter(one.state for one in scripts)
+    counts = ", ".join(f"{states[state]} {state}" for state in sorted(states))
+    took = _seconds(run["created_at"], run["finished_at"])
+    click.echo(plain(f"run {run['id']} {run['state']} after {took:.1f} s: {counts}"))
+
+
+def _why(one: Progress) -> str:
+    failure = one.failure
+    if failure is None:
+        return ""
+    where = f"{failure.event}: " if failure.event else ""
+    return f"{where}{failure.type}: {failure.message.partition(chr(10))[0]}"
+
+
+def _took(one: Progress, now: float | None = None) -> str:
+    if one.started_at is None:
+        return ""
+    if one.finished_at is None:
+        if now is None or one.state in _QUIET:
+            return ""
+        return f"  {max(0.0, now - datetime.fromisoformat(one.started_at).timestamp()):.0f} s"
+    return f"  {_seconds(one.started_at, one.finished_at):.1f} s"
+
+
+def _seconds(start: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
