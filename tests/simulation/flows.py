@@ -13,8 +13,9 @@ from easyjobs.tasks.workflows import BoundWorkflow
 PAGE = 4
 """Nodes or items in a page: what is paged in life has hundreds, and would take a story all its time."""
 
+NARROW = "narrow"
 AT_ONCE = 2
-"""Runs of `narrow` that may go on at once."""
+"""Runs of `NARROW` that may go on at once."""
 
 WORKFLOWS = (
     "diamond",
@@ -29,10 +30,14 @@ WORKFLOWS = (
     "outer",
     "narrow",
     "narrow",
-    "narrow",
     "lately",
     "mixed",
+    "endless",
 )
+
+
+ENDLESS = "endless"
+"""Runs of it end when they are cancelled."""
 
 
 def arguments_for(workflow: str, n: int) -> list[Any]:
@@ -86,6 +91,10 @@ def declare_parts(
     async def total(pieces: list[Any]) -> Any:
         return await said(len(pieces))
 
+    @task()
+    async def patience(n: int, x: Any = None) -> Any:
+        await asyncio.sleep(1e9)
+
     # a reference is no number: types are for those who call tasks, not for those who draw them
     draw: Any = worker.workflow
 
@@ -132,11 +141,17 @@ def declare_parts(
 
     @draw
     def mixed(n: int) -> Any:
-        fresh = chained["fresh"](n)
-        cover = chained["cover"](n, "ALL").after(fresh)
-        return step(n, [chained["first"](n), chained["needing"](n).after(cover), chained["telling"](n)])
+        cover = chained["cover"](n, "ALL")
+        fresh = chained["fresh"](n).after(cover)
+        return step(n, [chained["first"](n), chained["needing"](n).after(fresh), chained["telling"](n)])
 
-    return [diamond, line, wide, given, paged, outer, narrow, lately, mixed]
+    @draw
+    def endless(n: int) -> Any:
+        for i in range(3):
+            patience(n, step(n, i).named(f"before{i}")).named(f"patience{i}")
+        step(n, diamond(n)).after(step(n, "end").named("end"))
+
+    return [diamond, line, wide, given, paged, outer, narrow, lately, mixed, endless]
 
 
 def declare_late(task: Callable[..., Any], said: Callable[[Any], Any]) -> None:

@@ -27,6 +27,7 @@ from easyjobs.hub.turning import Turning
 from easyjobs.stores.memory import MemoryStore, tables
 from easyjobs.stores.memory.tables import Tables
 from easyjobs.workers.runner import Runner
+from tests.simulation import planted_runs
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -414,5 +415,6 @@ PLANTS: dict[str, Planted] = {
         (fresh_for_ever, r"no base \d is fresh"),
         (a_group_is_spread_again, r"group .* has members \["),
         (a_bad_end_ends_the_group, "group .* is failed, and its members are"),
+        *planted_runs.FOUND,
     )
 }

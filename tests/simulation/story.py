@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
 
@@ -17,7 +18,7 @@ from easyjobs.testing.loop import VirtualLoop
 from easyjobs.testing.network import CALM, Node, Weather
 from easyjobs.testing.simulated import SimulatedCluster
 from tests.simulation.crashes import Violation
-from tests.simulation.flows import PAGE, WORKFLOWS, arguments_for
+from tests.simulation.flows import AT_ONCE, ENDLESS, NARROW, PAGE, WORKFLOWS, arguments_for
 from tests.simulation.ledger import Ledger
 from tests.simulation.players import CHAINS, CRAFTS, TASKS, Players
 from tests.simulation.turns import COVERED
@@ -79,13 +80,24 @@ class Story:
             workflow, n = self.chance.choice(WORKFLOWS), self.chance.randrange(20)
             try:
                 handle = await client.submit("play", workflow, arguments_for(workflow, n))
+                if workflow == NARROW:
+                    await client.submit_many([Call("play", workflow, [n]) for n in range(AT_ONCE)])
             except (Refused, ConnectionLost) as refusal:
                 self.ledger.tell(f"not taken: {refusal}")
                 continue
             self.ledger.acknowledged.add(handle.id)
             self.nursery.spawn(self.guarded(self.await_end(handle)), "await")
-            if self.chance.random() < 0.6:
+            if workflow != ENDLESS and self.chance.random() < 0.6:
                 self.nursery.spawn(self.meddle(client, handle.id), "meddle")
+
+    async def stop_the_endless(self, client: EasyJobsClient) -> None:
+        """Cancel all runs that do not end otherwise, whoever was told that there are any."""
+        while True:
+            await asyncio.sleep(self.chance.expovariate(1 / 3.0))
+            for id, job in list(self.cluster.rows._jobs.items()):
+                if job.task == ENDLESS and job.cancel is None and job.state not in FINAL:
+                    with suppress(Refused, ConnectionLost):
+                        await client.cancel(id)
 
     async def meddle(self, client: EasyJobsClient, run: str) -> None:
         """Cancel a run, or one of its jobs, or repeat it when it has ended."""
@@ -249,6 +261,7 @@ class Story:
         self.cluster.network.weather = ROUGH if self.chance.random() < 0.5 else CALM
         work = [self.nursery.spawn(self.guarded(self.produce(client, 20)), "client") for client in clients]
         work.append(self.nursery.spawn(self.guarded(self.run_workflows(self.cluster.client("c3"))), "client"))
+        self.nursery.spawn(self.stop_the_endless(self.cluster.client("c4")), "stop")
         self.nursery.spawn(self.come_late(), "late")
         await self.heap(("limited",), 2 * self.ledger.limit)
         await self.strike()
