@@ -246,7 +246,8 @@ class Store(Protocol):
 
     async def followers(self, ids: Sequence[str]) -> dict[str, list[tuple[Edge, Job]]]:
         """For each of `ids` for which any job waits: the edges that are not counted yet, with the waiting jobs, oldest
-        job first.
+        job first. Who only counts ends ("count") waits as soon as the edge is there, although it may be queued until
+        it has all its edges.
         """
 
     async def edges(self, ids: Sequence[str]) -> list[Edge]:

@@ -300,7 +300,7 @@ class MemoryStore(Tables):
         waiting: dict[str, list[tuple[Edge, Job]]] = {}
         for _, edge in sorted(rows, key=lambda row: row[0]):
             job = self._jobs[edge.follower]
-            if job.state == WAITING:
+            if job.state == WAITING or (job.state == QUEUED and edge.bad == "count"):
                 waiting.setdefault(edge.prerequisite, []).append((edge, copy.copy(job)))
         return waiting
 

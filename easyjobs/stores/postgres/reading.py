@@ -13,7 +13,8 @@ _BY_ID: Final = f"SELECT {texts.JOB} FROM jobs WHERE id = ANY($1::text[])"
 _BY_SEQ: Final = f"SELECT {texts.JOB} FROM jobs WHERE seq = ANY($1::bigint[])"
 _WAITING: Final = (
     f"SELECT {texts.EDGE}, {texts.JOBS_JOB} FROM edges JOIN jobs ON jobs.id = edges.follower"
-    " WHERE edges.prerequisite = ANY($1::text[]) AND NOT counted AND jobs.state = 'waiting'"
+    " WHERE edges.prerequisite = ANY($1::text[]) AND NOT counted"
+    " AND (jobs.state = 'waiting' OR (bad = 'count' AND jobs.state = 'queued'))"
 )
 _EDGES: Final = f"SELECT {texts.EDGE} FROM edges WHERE follower = ANY($1::text[])"
 _LIVE_OF: Final = (

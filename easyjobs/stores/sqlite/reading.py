@@ -13,7 +13,8 @@ from easyjobs.stores.sqlite.failures import is_undecodable
 
 WAITING: Final = (
     f"SELECT {texts.EDGE}, {texts.QUALIFIED_JOB} FROM edges CROSS JOIN jobs ON jobs.id = edges.follower"
-    " WHERE edges.prerequisite IN {} AND counted = 0 AND jobs.state = 'waiting'"
+    " WHERE edges.prerequisite IN {} AND counted = 0"
+    " AND (jobs.state = 'waiting' OR (bad = 'count' AND jobs.state = 'queued'))"
 )
 EDGES: Final = f"SELECT {texts.EDGE} FROM edges INDEXED BY edges_follower WHERE follower IN {{}}"
 LIVE_OF: Final = (

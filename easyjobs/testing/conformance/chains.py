@@ -307,6 +307,17 @@ class ChainCases(Cases):
         assert (await play.store.edges([]), await play.store.followers([])) == ([], {})
 
     @story
+    async def test_who_counts_ends_is_a_follower_before_it_waits(self, play: Play) -> None:
+        await play.add(
+            play.job("m", followers=2), play.job("group", turn="spread", deps_left=1), play.job("n", turn="bind")
+        )
+        edges = [Edge("m", "group", "count"), Edge("m", "n", "skip")]
+        assert await play.commit(*map(AddEdge, edges)) == [Applied()] * 2
+        assert await play.store.followers(["m"]) == {"m": [(edges[0], await play.row("group"))]}
+        assert await play.commit(Update(await play.row("group"), {"state": "cancelled"})) == [Applied()]
+        assert await play.store.followers(["m"]) == {}
+
+    @story
     async def test_edges_go_with_their_follower_and_stay_without_their_prerequisite(self, play: Play) -> None:
         await _chained(play, "f1", "p1")
         await _chained(play, "f2", "p2")

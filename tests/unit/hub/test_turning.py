@@ -537,6 +537,25 @@ async def test_a_large_group_is_made_in_parts_and_waits_for_the_last(house: Hous
 
 
 @story
+async def test_members_of_a_large_group_that_fail_while_others_are_made_count(house: House) -> None:
+    await house.open()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(groups, "PAGE", 2)
+        large = spec("large", signature=Signature((select(*range(20)),)), write_all=("b",), retries=0)
+        peer = await worker(house, large, slots=100)
+        group = await house.submit("large", kwargs={"b": "ALL"})
+        failed: list[str] = []
+        while (await house.row(group.id)).state != "failed":
+            for a in given_all(peer):
+                failed.append(a.job)
+                peer.fail(a)
+            assert house.loop.time() < 1100, "it waits for members that ended"
+            await house.settle(0.001)
+    assert len(failed) == 20
+    assert "20 of 20 jobs did not complete" in ((await house.row(group.id)).error or "")
+
+
+@story
 async def test_a_group_that_is_too_large_is_refused_at_the_door(house: House) -> None:
     wide = tuple(Parameter(name, {"enum": [*range(30), "ALL"]}) for name in "abc")
     await house.open(spec("wide", signature=Signature(wide), write_all=("a", "b", "c")))
