@@ -12,7 +12,7 @@ from easyjobs.background import Nursery
 from easyjobs.core.changes import Update
 from easyjobs.core.job import Job, Lane
 from easyjobs.core.states import CLAIMABLE, FINAL, RUNNING
-from easyjobs.errors import Conflict
+from easyjobs.errors import Conflict, NotFound
 from easyjobs.hub.embedded import connect
 from easyjobs.hub.entries import Chore
 from easyjobs.hub.hub import Hub
@@ -54,6 +54,8 @@ async def run_here(hub: Hub, application: Application, task: str, params: dict[s
     elsewhere may be quicker; then its end is waited for.
     """
     existing = await _claimable(hub, task) if is_job_id(task) else None
+    if existing is not None and existing.queue != application.queue:
+        raise NotFound(f"Job {task} is of queue {existing.queue!r}, not of {application.queue!r}.")
     name = task if existing is None else existing.task
     if hub.dispatcher.paused(Lane(application.queue, name, "")):
         raise Conflict(f"Task {application.queue}:{name}, or its queue, is paused.")
