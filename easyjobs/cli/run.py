@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import sys
@@ -206,7 +207,10 @@ def new_order(given: Given, scripts: str = "") -> Order:
         raise Wrong(plain(str(error))) from None
     folder = given.folder or os.environ.get("EASYJOBS_SCRIPTS") or str(file.parent)
     events = None if given.events is None else settled(given.events)
-    return Order.fresh(plan, file.stem, Ids().token()[:12], str(Path(folder).resolve()), events, scripts)
+    # what no process must serve may be one workflow each time; else it is a new one, that nobody else takes up
+    stable = scripts and events is None
+    token = hashlib.sha256(msgspec.json.encode(plan)).hexdigest()[:12] if stable else Ids().token()[:12]
+    return Order.fresh(plan, file.stem, token, str(Path(folder).resolve()), events, scripts)
 
 
 def events_of(order: Order) -> Events | None:
