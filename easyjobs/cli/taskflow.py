@@ -6,7 +6,8 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import click
@@ -16,7 +17,7 @@ from easyjobs.cli.asking import as_json, print_json
 from easyjobs.cli.collector import spare_the_collector
 from easyjobs.cli.logs import EXITS, OTHERWISE
 from easyjobs.cli.modules import load, named
-from easyjobs.cli.moment import Moment
+from easyjobs.cli.moment import NONE, Moment
 from easyjobs.cli.text import plain, table
 from easyjobs.cli.worker import loop_factory
 from easyjobs.core.job import Job
@@ -60,6 +61,19 @@ class _Priority(click.ParamType[Any]):
             self.fail(f"{value!r} is no priority: {', '.join(PRIORITIES)}, or a whole number", param, ctx)
 
 
+class _At(Moment):
+    """A time, as seconds since 1970."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click converts."""
+        if isinstance(value, float):
+            return value
+        text = super().convert(value, param, ctx)
+        if text == NONE:
+            self.fail("give a time, or leave it out", param, ctx)
+        return float(text) if text.isdecimal() else datetime.fromisoformat(text).timestamp()
+
+
 class _Object(click.ParamType[Any]):
     """A JSON object."""
 
@@ -78,6 +92,24 @@ class _Object(click.ParamType[Any]):
         return found
 
 
+def _names(which: Callable[[Taskflow], Iterable[str]]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes names of the application."""
+
+    def complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        target = ctx.find_root().params.get("taskflow")
+        try:
+            application = ctx.find_object(Taskflow) or (find(target) if target else None)
+        except EasyJobsError:
+            return []
+        return [] if application is None else [name for name in which(application) if name.startswith(incomplete)]
+
+    return complete
+
+
+_TASKS: Final = _names(lambda application: application.all_tasks())
+_WORKFLOWS: Final = _names(lambda application: application.workflows)
+
+
 def _logging(function: F) -> F:
     levels = click.Choice(["debug", "info", "warning", "error"])
     return click.option("--log-level", default="info", show_default=True, type=levels)(function)
@@ -86,7 +118,7 @@ def _logging(function: F) -> F:
 def _job_options(function: F) -> F:
     for option in (
         click.option("--key", help="The same key again is the same job."),
-        click.option("--at", "run_at", type=Moment(), metavar="TIME", help="Not before: 2026-01-31T12:00:00Z."),
+        click.option("--at", "run_at", type=_At(), metavar="TIME", help="Not before: 2026-01-31T12:00:00Z."),
         click.option("--priority", type=_Priority(), help=f"{', '.join(PRIORITIES)}, or a number; higher first."),
         click.option("--params", type=_Object(), default={}, metavar="JSON", help="Parameters: '{\"n\": 1}'."),
     ):
@@ -105,7 +137,7 @@ def commands(ctx: click.Context, taskflow: str | None) -> None:
         raise click.UsageError("which application? give --taskflow MODULE:OBJECT")
 
 
-@commands.command("api_server")
+@commands.command("api_server", short_help="Serve the HTTP API and its page.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8220, show_default=True, type=click.IntRange(0, 65_535), help="0: any free one.")
 @_logging
@@ -118,7 +150,7 @@ def api_server(taskflow: Taskflow, host: str, port: int, log_level: str) -> None
     serve(host, port, taskflow.store, None, None, 20.0, log_level, None, scheduler=False)
 
 
-@commands.command("init_db")
+@commands.command("init_db", short_help="Make the tables.")
 @click.pass_obj
 def init_db(taskflow: Taskflow) -> None:
     """Make the tables, and say which tasks and workflows there are. May be repeated."""
@@ -126,7 +158,7 @@ def init_db(taskflow: Taskflow) -> None:
     click.echo(f"the database has the tables, {_told(taskflow)}")
 
 
-@commands.command("migrate_db")
+@commands.command("migrate_db", short_help="Bring the tables up to date.")
 @click.pass_obj
 def migrate_db(taskflow: Taskflow) -> None:
     """Bring the tables up to date; jobs stay as they are. May be repeated."""
@@ -134,7 +166,7 @@ def migrate_db(taskflow: Taskflow) -> None:
     click.echo(f"the tables are up to date, {_told(taskflow)}")
 
 
-@commands.command("list")
+@commands.command("list", short_help="List tasks and workflows.")
 @as_json
 @click.pass_obj
 def list_all(taskflow: Taskflow, raw: bool) -> None:
@@ -147,7 +179,7 @@ def list_all(taskflow: Taskflow, raw: bool) -> None:
         table(("name", "kind", "schedule", "active", "title"), [[str(cell) for cell in row.values()] for row in rows])
 
 
-@commands.command("pull_worker")
+@commands.command("pull_worker", short_help="Run jobs straight from the database.")
 @click.option("--slots", type=click.IntRange(min=1), help="How many jobs run at once.")
 @click.option("--name", help="Its name, for people.")
 @_logging
@@ -161,7 +193,7 @@ def pull_worker(taskflow: Taskflow, slots: int | None, name: str | None, log_lev
         runner.run(pull(worker, taskflow.store, monitors=taskflow.monitors))
 
 
-@commands.command("scheduler")
+@commands.command("scheduler", short_help="Start what is due.")
 @_logging
 @click.pass_obj
 def scheduler(taskflow: Taskflow, log_level: str) -> None:
@@ -170,18 +202,18 @@ def scheduler(taskflow: Taskflow, log_level: str) -> None:
     _run(schedule(taskflow.store, monitors=taskflow.monitors, specs=taskflow.specs()))
 
 
-@commands.command("queue_task")
-@click.argument("name")
+@commands.command("queue_task", short_help="Make a job of a task.")
+@click.argument("name", shell_complete=_TASKS)
 @_job_options
 @as_json
 @click.pass_obj
 def queue_task(taskflow: Taskflow, /, name: str, raw: bool, **options: Any) -> None:
     """Make a job of a task ("workflow.task" of one that is part of a workflow); its id is printed."""
-    _say(_run(taskflow.queue_task_async(name, **_given(options))), raw)
+    _say(_run(taskflow.queue_task_async(name, **options)), raw)
 
 
-@commands.command("queue_workflow")
-@click.argument("name")
+@commands.command("queue_workflow", short_help="Start a run of a workflow.")
+@click.argument("name", shell_complete=_WORKFLOWS)
 @_job_options
 @click.option(
     "--tasks", type=_Object(), default={}, metavar="JSON", help='Parameters of single tasks: \'{"load": {"n": 1}}\'.'
@@ -190,11 +222,11 @@ def queue_task(taskflow: Taskflow, /, name: str, raw: bool, **options: Any) -> N
 @click.pass_obj
 def queue_workflow(taskflow: Taskflow, /, name: str, raw: bool, **options: Any) -> None:
     """Start a run of a workflow; its id is printed."""
-    _say(_run(taskflow.queue_workflow_async(name, **_given(options))), raw)
+    _say(_run(taskflow.queue_workflow_async(name, **options)), raw)
 
 
-@commands.command("run_task")
-@click.argument("task", metavar="NAME|ID")
+@commands.command("run_task", short_help="Run one job here and now.")
+@click.argument("task", metavar="NAME|ID", shell_complete=_TASKS)
 @click.option("--params", type=_Object(), default={}, metavar="JSON", help="Parameters, with a name: '{\"n\": 1}'.")
 @as_json
 @_logging
@@ -251,11 +283,6 @@ def _run(work: Any) -> Any:
 
 def _log(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    at = options.pop("run_at", None)
-    return {**options, "run_at": None if at is None else at.timestamp()}
 
 
 def _told(taskflow: Taskflow) -> str:
