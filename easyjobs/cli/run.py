@@ -124,12 +124,13 @@ def command(
 
 
 async def _run_here(given: Given, url: str, raw: bool) -> int:
-    fresh = None if given.file is None else new_order(given)
-    if fresh is not None:
-        _check_scripts(fresh)
+    order = None if given.file is None else new_order(given)
+    if order is not None:
+        events = _judged(order)
     async with hub_here(url) as here:
-        order = fresh or await _resumed_here(here, given)
-        events = events_of(order)
+        if order is None:
+            order = await _resumed_here(here, given)
+            events = _judged(order)
         for worker in (script_worker(order, given.slots), hosting := host(order, events)):
             await here.start(worker)
         conductor = Conductor(order, hosting, here.look)
@@ -142,17 +143,21 @@ async def _resumed_here(here: Here, given: Given) -> Order:
     order = _again(Order.of_run(job.queue, job.task, msgspec.json.decode(job.kwargs)), given)
     if not order.apart:
         raise Wrong(f"the run {given.resume} is one of a cluster: --manager URL")
-    _check_scripts(order)
     return order
 
 
-def _check_scripts(order: Order) -> None:
+def _judged(order: Order) -> Events | None:
+    """The events of an order, whose scripts can run here.
+
+    :raises Wrong: one cannot, or the events will not do.
+    """
     try:
         problems = scripts_check(order.folder, [path for _, path in order.plan.scripts()])
     except ConfigurationError as error:
         raise Wrong(plain(str(error))) from None
     if problems:
         raise Wrong("; ".join(plain(str(problem)) for problem in problems))
+    return events_of(order)
 
 
 # -- on a cluster

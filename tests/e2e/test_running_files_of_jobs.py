@@ -1,0 +1,371 @@
+"""`easyjobs run jobs.json` as a process of its own: what runs, who is told, how it ends, and what outlives its death."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import COMMAND, SECRET, Cluster, Process, free_port, until
+
+Make = Callable[..., Cluster]
+
+SAYS = """import json, os, sys, time
+from pathlib import Path
+name, *words = sys.argv[1:]
+Path(f"began-{name}").touch()
+if words[:1] == ["wait"]:
+    while not Path(words[1]).exists():
+        time.sleep(0.02)
+print("== RESULT START ==")
+print(json.dumps({"status": "success", "output_url": f"file:///{name}", "args": "hides nothing"}))
+print("== RESULT END ==")
+"""
+PRINTS = {
+    "none.sh": "echo no markers",
+    "two.sh": 'for i in 1 2; do echo "== RESULT START =="; echo "{}"; echo "== RESULT END =="; done',
+    "bad.sh": 'echo "== RESULT START =="; echo "{"; echo "== RESULT END =="',
+    "other.sh": 'echo "== RESULT START =="; echo \'{"status": "no"}\'; echo "== RESULT END =="',
+    "exit.sh": "echo the last word; exit 3",
+}
+GOOD = 'echo "== RESULT START =="; echo "{\\"status\\": \\"success\\", \\"n\\": $#}"; echo "== RESULT END =="'
+
+EVENTS = """
+import json
+from pathlib import Path
+
+class Events:
+    def on_task_ready(self, t):
+        self.say("ready", t)
+        t["args"] = [f"{t['job']['name']}-{t.step}", *t["job"].get("words", [])]
+        for p in t["parents"]:
+            t["args"].append(p.get("output_url", "nothing"))
+
+    async def on_task_complete(self, t):
+        t["seen"] = len(t["parents"])
+        self.say("complete", t)
+
+    def on_task_fail(self, t):
+        self.say("fail", t, t["error"]["type"], t["error"]["message"])
+
+    def say(self, event, t, *more):
+        with Path("told").open("a") as file:
+            file.write(json.dumps([event, t["job"]["name"], t.script, t["args"], *more]) + "\\n")
+"""
+
+
+class Folder:
+    """A folder with scripts, in which the command is run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file("says.py", SAYS)
+        self.file("good.sh", GOOD)
+        for name, text in PRINTS.items():
+            self.file(name, text)
+        self.file("events.py", EVENTS)
+        ours = {k: v for k, v in os.environ.items() if not k.startswith("EASYJOBS_")}
+        self.env = {**ours, "EASYJOBS_LEASE": "5", "EASYJOBS_HEARTBEAT": "1", "EASYJOBS_GRACE": "1"}
+        self.processes: list[Process] = []
+
+    def file(self, name: str, text: str) -> None:
+        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.path / name).write_text(text)
+
+    def jobs(self, *jobs: dict[str, Any]) -> None:
+        self.file("jobs.json", json.dumps(jobs))
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [COMMAND, "run", *arguments],
+            env=self.env,
+            cwd=self.path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> Process:
+        process = Process(f"run-{len(self.processes)}", [COMMAND, "run", *arguments], self.env, self.path)
+        self.processes.append(process)
+        return process
+
+    def told(self) -> list[list[Any]]:
+        file = self.path / "told"
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    def until_began(self, *names: str) -> None:
+        until(lambda: all((self.path / f"began-{name}").exists() for name in names), f"{names} have begun")
+
+    def until_id(self, process: Process) -> str:
+        """The id of the run that a process has begun."""
+        return (
+            until(lambda: process.said().startswith("run ") and "\n" in process.said(), "it has begun")
+            and (process.said().split()[1])
+        )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    (tmp_path / "work").mkdir()
+    folder = Folder(tmp_path / "work")
+    yield folder
+    for process in folder.processes:
+        process.end()
+
+
+def test_jobs_run_side_by_side_and_their_steps_in_order(folder: Folder) -> None:
+    words = ["wait", "gate"]
+    folder.jobs(
+        {"name": "A", "steps": [["says.py", "says.py"], "good.sh"], "words": words},
+        {"name": "B", "steps": ["says.py"], "words": words},
+    )
+    process = folder.start("jobs.json", "--events", "events.py")
+    folder.until_began("A-0", "B-0")
+    until(lambda: [line[:2] for line in folder.told()].count(["ready", "A"]) == 2, "both of a step were begun")
+    assert not any(line[0] == "complete" for line in folder.told())
+    (folder.path / "gate").touch()
+    assert process.popen.wait(30) == 0
+    assert "completed after" in process.said()
+    assert "4 completed" in process.said()
+    told = folder.told()
+    assert [line for line in told if line[2] == "good.sh"] == [
+        ["ready", "A", "good.sh", []],
+        ["complete", "A", "good.sh", ["A-1", "wait", "gate", "file:///A-0", "file:///A-0"]],
+    ]
+    assert len(told) == 8
+
+
+def test_the_lower_number_goes_first(folder: Folder) -> None:
+    folder.jobs(*({"name": f"P{n}", "steps": ["good.sh"], "priority": n} for n in (3, -1, 2, 0)))
+    done = folder.run("jobs.json", "--slots", "1", "--json")
+    scripts = json.loads(done.stdout)["scripts"]
+    begun = sorted(range(4), key=lambda at: scripts[at]["started_at"])
+    assert begun == [1, 3, 2, 0]
+
+
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="no Rscript here")
+def test_a_script_in_r_gets_arguments_and_gives_a_result(folder: Folder) -> None:
+    folder.file(
+        "a.R",
+        "a <- paste(commandArgs(trailingOnly = TRUE), collapse = '+')\n"
+        'cat("== RESULT START ==", "\\n", sep = "")\n'
+        'cat(sprintf(\'{"status": "success", "output_url": "%s"}\\n\', a))\n'
+        'cat("== RESULT END ==", "\\n", sep = "")\n',
+    )
+    folder.jobs({"name": "R", "steps": ["says.py", "a.R", "says.py"]})
+    done = folder.run("jobs.json", "--events", "events.py")
+    assert done.returncode == 0, done.stderr
+    assert folder.told()[-1][3] == ["R-2", "R-1+file:///R-0"]
+
+
+@pytest.mark.parametrize("script", PRINTS)
+def test_each_kind_of_failure_is_told_once_and_fails_the_run(folder: Folder, script: str) -> None:
+    folder.jobs({"name": "Bad", "steps": [script, "good.sh"]}, {"name": "Good", "steps": ["good.sh"]})
+    done = folder.run("jobs.json", "--events", "events.py:Events")
+    assert done.returncode == 1
+    assert f"Bad: {script}" in done.stderr
+    assert "1 completed, 1 failed, 1 skipped" in done.stdout
+    (told,) = [line for line in folder.told() if line[0] == "fail"]
+    assert told[:4] == ["fail", "Bad", script, ["Bad-0"]]
+    assert told[4] == ("ChildProcessError" if script == "exit.sh" else "ScriptFailed")
+    assert not any(line[2] == "good.sh" and line[1] == "Bad" for line in folder.told())
+    if script == "exit.sh":
+        assert "the last word" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("event", "ran"), [("on_task_ready", False), ("on_task_complete", True)], ids=["ready", "complete"]
+)
+def test_an_event_that_raises_fails_its_script(folder: Folder, event: str, ran: bool) -> None:
+    folder.file("wrong.py", f"def {event}(t):\n    raise ValueError('not today')\n" + TOLD)
+    folder.file("says.sh", "touch ran; " + GOOD)
+    folder.jobs({"name": "A", "steps": ["says.sh", "good.sh"]})
+    done = folder.run("jobs.json", "--events", "wrong.py")
+    assert done.returncode == 1
+    assert f"{event}: ValueError: not today" in done.stderr
+    assert "1 failed, 1 skipped" in done.stdout
+    assert (folder.path / "ran").exists() == ran
+    assert (folder.path / "told").read_text() == "fail says.sh ValueError\n"
+
+
+TOLD = """
+def on_task_fail(t):
+    with open("told", "a") as file:
+        file.write(f"fail {t.script} {t.error['type']}\\n")
+"""
+
+
+def test_arguments_that_no_script_can_have_fail_it(folder: Folder) -> None:
+    folder.file("wrong.py", "def on_task_ready(t):\n    t['args'] = [None]\n")
+    folder.jobs({"name": "A", "steps": ["good.sh"]})
+    done = folder.run("jobs.json", "--events", "wrong.py")
+    assert done.returncode == 1
+    assert 'on_task_ready: TypeError: t["args"][0] must be text' in done.stderr
+
+
+def test_when_telling_of_a_failure_fails_it_is_said_and_not_repeated(folder: Folder) -> None:
+    folder.file("wrong.py", TOLD + "    raise RuntimeError('the mail is down')\n")
+    folder.jobs({"name": "A", "steps": ["exit.sh"]})
+    done = folder.run("jobs.json", "--events", "wrong.py")
+    assert done.returncode == 1
+    assert "on_task_fail failed: RuntimeError: the mail is down" in done.stderr
+    assert (folder.path / "told").read_text() == "fail exit.sh ChildProcessError\n"
+
+
+@pytest.mark.parametrize(
+    ("jobs", "arguments", "said"),
+    [
+        ("[{]", [], "jobs.json, line 1, column 3"),
+        ('[{"name": "A"}]', [], "[0].steps"),
+        ('[{"name": "A", "steps": ["good.sh", "gone.py"]}]', [], "there is no gone.py"),
+        ('[{"name": "A", "steps": ["../work/good.sh"]}]', [], "cannot name a script"),
+        ('[{"name": "A", "steps": ["good.sh", "x.jl"]}]', [], "x.jl runs with nothing-of-this-name"),
+        ('[{"name": "A", "steps": ["good.sh"]}]', ["--events", "gone.py"], "gone.py' of events"),
+        ('[{"name": "A", "steps": ["good.sh"]}]', ["--events", "not a module"], "no module's name"),
+        ('[{"name": "A", "steps": ["good.sh"]}]', ["--folder", "gone"], "cannot be read"),
+        ('[{"name": "A", "steps": ["good.sh"]}]', ["--resume", "x"], "name a file of jobs, or a run"),
+        ('[{"name": "A", "steps": ["good.sh"], "much": "' + "x" * 300_000 + '"}]', [], "262144"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_runs(folder: Folder, jobs: str, arguments: list[str], said: str) -> None:
+    folder.file("good.sh", "touch ran; " + GOOD)
+    folder.file("x.jl", "println()")
+    folder.env["EASYJOBS_INTERPRETERS"] = ".jl=nothing-of-this-name"
+    folder.file("jobs.json", jobs)
+    done = folder.run("jobs.json", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert not (folder.path / "ran").exists()
+
+
+def test_a_killed_run_is_taken_up_where_it_was(folder: Folder) -> None:
+    folder.jobs({"name": "A", "steps": ["good.sh", "says.py", "says.py"], "words": ["wait", "gate"]})
+    killed = folder.start("jobs.json", "--events", "events.py", "--store", "sqlite:///runs.db")
+    folder.until_began("A-1")
+    id = folder.until_id(killed)
+    killed.kill()
+    (folder.path / "gate").touch()
+    done = folder.run("--resume", id, "--store", "sqlite:///runs.db", "--json")
+    assert done.returncode == 0, done.stderr
+    told = folder.told()
+    assert [line[:3] for line in told].count(["complete", "A", "good.sh"]) == 1  # it was not run again
+    assert told[-1] == ["complete", "A", "says.py", ["A-2", "wait", "gate", "file:///A-1"]]
+    scripts = json.loads(done.stdout)["scripts"]
+    assert [(one["state"], one["attempt"]) for one in scripts] == [("completed", n) for n in (1, 2, 1)]
+    assert folder.run("--resume", id, "--store", "sqlite:///runs.db").returncode == 0  # it has ended: that is said
+    assert folder.told() == told
+
+
+def test_a_failure_that_nobody_was_told_of_is_told_when_the_run_is_taken_up(folder: Folder) -> None:
+    """It is killed inside `on_task_fail`."""
+    folder.file(
+        "dies.py",
+        "import os, pathlib\n" + TOLD + "    if not pathlib.Path('again').exists():\n"
+        "        pathlib.Path('again').touch()\n        os.kill(os.getpid(), 9)\n",
+    )
+    folder.jobs({"name": "A", "steps": ["exit.sh"]})
+    killed = folder.start("jobs.json", "--events", "dies.py", "--store", "sqlite:///runs.db")
+    id = folder.until_id(killed)
+    assert killed.popen.wait(30) == -signal.SIGKILL
+    done = folder.run("--resume", id, "--store", "sqlite:///runs.db")
+    assert done.returncode == 1
+    assert (folder.path / "told").read_text() == "fail exit.sh ChildProcessError\n" * 2
+
+
+def test_ctrl_c_cancels_a_run_that_is_here(folder: Folder) -> None:
+    folder.jobs({"name": "A", "steps": ["says.py", "good.sh"], "words": ["wait", "never"]})
+    process = folder.start("jobs.json", "--events", "events.py")
+    folder.until_began("A-0")
+    process.send(signal.SIGINT)
+    assert process.popen.wait(30) == 130
+    assert "2 cancelled" in process.said()
+    assert not any(line[0] == "fail" for line in folder.told())
+
+
+def test_a_run_may_leave_nothing_behind(folder: Folder) -> None:
+    folder.jobs({"name": "A", "steps": ["good.sh"]})
+    before = sorted(folder.path.iterdir())
+    assert folder.run("jobs.json", "--store", "memory:").returncode == 0
+    assert sorted(folder.path.iterdir()) == before
+
+
+# -- on a cluster
+
+
+@pytest.fixture
+def cluster(house: Cluster, folder: Folder) -> Cluster:
+    house.until_connected(
+        house.start(
+            "scripts",
+            [COMMAND, "worker", "--scripts", str(folder.path), "--queue", folder.path.parent.name],
+            {
+                "EASYJOBS_MANAGER_SECRET": SECRET,
+                "EASYJOBS_MANAGER_URL": f"ws://127.0.0.1:{house.port}",
+                "EASYJOBS_MAX_TASKS_PER_WORKER": "4",
+            },
+        )
+    )
+    folder.env["EASYJOBS_SECRET"] = SECRET
+    return house
+
+
+def there(cluster: Cluster, folder: Folder) -> list[str]:
+    return ["--manager", cluster.url, "--queue", folder.path.parent.name]
+
+
+def test_on_a_cluster_its_workers_run_the_scripts_and_we_tell_the_events(folder: Folder, cluster: Cluster) -> None:
+    folder.jobs({"name": "A", "steps": ["says.py", "good.sh"]}, {"name": "B", "steps": ["exit.sh"]})
+    done = folder.run("jobs.json", "--events", "events.py", *there(cluster, folder))
+    assert done.returncode == 1, done.stderr
+    assert "2 completed, 1 failed" in done.stdout
+    told = folder.told()
+    assert ["complete", "A", "good.sh", ["A-1", "file:///A-0"]] in told
+    assert [line[2] for line in told if line[0] == "fail"] == ["exit.sh"]
+
+
+def test_a_run_on_a_cluster_waits_for_its_events_and_is_taken_up(folder: Folder, cluster: Cluster) -> None:
+    folder.jobs({"name": "A", "steps": ["says.py", "good.sh"], "words": ["wait", "gate"]})
+    killed = folder.start("jobs.json", "--events", "events.py", *there(cluster, folder))
+    folder.until_began("A-0")
+    id = folder.until_id(killed)
+    killed.kill()
+    (folder.path / "gate").touch()
+    nodes = f"/api/runs/{id}/tasks"
+    until(
+        lambda: {one["name"]: one["state"] for one in cluster.get(nodes)["items"]}["A/says.py"] == "completed",
+        "the script goes on without us",
+    )
+    assert cluster.get(f"/api/runs/{id}")["state"] == "running"
+    done = folder.run("--resume", id, "--manager", cluster.url)
+    assert done.returncode == 0, done.stderr
+    assert folder.told()[-1] == ["complete", "A", "good.sh", ["A-1", "wait", "gate", "file:///A-0"]]
+
+
+def test_ctrl_c_leaves_a_run_on_a_cluster_alone(folder: Folder, cluster: Cluster) -> None:
+    folder.jobs({"name": "A", "steps": ["says.py"], "words": ["wait", "gate"]})
+    process = folder.start("jobs.json", "--events", "events.py", *there(cluster, folder))
+    folder.until_began("A-0")
+    process.send(signal.SIGINT)
+    assert process.popen.wait(30) == 130
+    id = folder.until_id(process)
+    assert f"--resume {id}" in process.said()
+    assert cluster.get(f"/api/runs/{id}")["state"] == "running"
+    (folder.path / "gate").touch()
+    assert folder.run("--resume", id, "--manager", cluster.url).returncode == 0
+
+
+def test_a_script_that_no_worker_has_is_refused_before_anything_runs(folder: Folder, house: Cluster) -> None:
+    folder.env["EASYJOBS_SECRET"] = SECRET
+    folder.jobs({"name": "A", "steps": ["good.sh"]})
+    done = folder.run("jobs.json", "--manager", house.url, "--queue", "nobody")
+    assert done.returncode == 2
+    assert "no worker of queue 'nobody' has good.sh" in done.stderr
+    assert folder.run("jobs.json", "--manager", f"http://127.0.0.1:{free_port()}").returncode == 1
