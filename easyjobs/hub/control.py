@@ -10,6 +10,7 @@ import msgspec
 
 from easyjobs.core.changes import Delete
 from easyjobs.core.events import CancelRequested
+from easyjobs.core.groups import progress_of
 from easyjobs.core.job import Job
 from easyjobs.core.states import FINAL, RUNNING
 from easyjobs.errors import Conflict, NotFound, Refused, Unavailable
@@ -113,12 +114,15 @@ class Control:
         """A new job with the same task and arguments, which points at the old one and has its place in the chain; asked
         again, that same job, or when that has ended too, the next one.
 
-        :raises NotFound: no such job, or its task is not known any more. Conflict: it has not ended.
-            ArgumentsRefused: the task has changed and the old arguments do not fit it.
+        :raises NotFound: no such job, or its task is not known any more. Conflict: it has not ended, or never had
+            arguments of its own. ArgumentsRefused: the task has changed and the old arguments do not fit it.
         """
         old = await self._queries.job(id)
         if old.state not in FINAL:
             raise Conflict(f"Job {id} is {old.state}; only a job that has ended can be run again.")
+        if _keeps_a_plan(old):
+            whose = f"run {old.run}" if old.run is not None else f"job {old.parent}"
+            raise Conflict(f"Job {id} can be called only with what others give it; repeat {whose} in its place.")
         last, id = old.id, derived_id(old.id, "retry")
         while (known := (await self._store.jobs([id])).get(id)) is not None:
             if known.state not in FINAL:
@@ -142,11 +146,18 @@ class Control:
     async def delete(self, id: str) -> None:
         """Remove a job that does not run, with its attempts and logs.
 
-        :raises NotFound: no such job (any more). Conflict: it runs; cancel it first.
+        :raises NotFound: no such job (any more). Conflict: it runs, or is or is part of a run that goes on; cancel
+            that first.
         """
         for _ in range(5):
             job = await self._queries.job(id)
+            if job.run is not None and job.run != id:
+                run = (await self._store.jobs([job.run])).get(job.run)
+                if run is not None and run.state not in FINAL:
+                    raise Conflict(f"Job {id} is part of run {run.id}, which goes on; cancel that first.")
             if job.state not in FINAL:
+                if job.is_run and job.started_at is not None:
+                    raise Conflict(f"Run {id} goes on; cancel it first, and remove it when its jobs have ended.")
                 if job.state == RUNNING:
                     raise Conflict(f"Job {id} is running; cancel it first.")
                 await self.cancel(id, "delete")
@@ -158,6 +169,13 @@ class Control:
 
 async def _nothing() -> None:
     """This manager is alone: it knows all tasks."""
+
+
+def _keeps_a_plan(job: Job) -> bool:
+    """Whether it has, in the place of arguments, what says how they are to be had."""
+    if job.turn in ("bind", "map") or (job.turn == "gather" and progress_of(job).mapped):
+        return True
+    return not job.signature and job.relation in ("node", "dependency")
 
 
 def _placed(why: Refused, index: int, count: int) -> Refused:

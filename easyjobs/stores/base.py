@@ -289,7 +289,7 @@ class Store(Protocol):
     async def prune(self, retention: Retention, limit: int) -> int:
         """Remove up to `limit` jobs that ended too long ago, with their attempts, logs and the edges that end at them;
         how many it removed. Where more have ended than may be kept, or the store takes too many bytes, the oldest of
-        them go as well.
+        them go as well. The jobs of a run stay as long as the run's own row does, and go after it.
 
         Sessions that were lost so long ago (as `others`) go too, uncounted, and the keys of `PutFresh` that were to be
         kept until now.

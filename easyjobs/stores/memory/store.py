@@ -186,9 +186,8 @@ class MemoryStore(Tables):
         now = self.now()
         old = [
             job
-            for job in self._jobs.values()
-            if job.final
-            and job.finished_at is not None
+            for job in filter(self._alone, self._jobs.values())
+            if (job.final and job.finished_at is not None)
             and job.finished_at <= now - (retention.completed if job.state == COMPLETED else retention.others)
         ]
         old = sorted(old, key=lambda job: job.seq)[:limit]
@@ -202,10 +201,15 @@ class MemoryStore(Tables):
         self._undo.clear()
         return len(old)
 
+    def _alone(self, job: Job) -> bool:
+        """Whether it is of no run, or of one that is gone; the others serve it, or its repetition."""
+        return job.run is None or job.run == job.id or job.run not in self._jobs
+
     def _surplus(self, retention: Retention, gone: set[str], limit: int) -> list[Job]:
         """The oldest of those that ended, beside those that are `gone`, as far as there are too many."""
-        left = sorted((job for job in self._jobs.values() if job.final and job.id not in gone), key=lambda job: job.seq)
-        too_many = 0 if retention.rows is None else len(left) - retention.rows
+        ended = [job for job in self._jobs.values() if job.final and job.id not in gone]
+        too_many = 0 if retention.rows is None else len(ended) - retention.rows
+        left = sorted(filter(self._alone, ended), key=lambda job: job.seq)
         size = sum(map(_size, self._jobs.values())) - sum(_size(self._jobs[id]) for id in gone)
         for number, job in enumerate(left[:limit]):
             if number >= too_many and (retention.bytes is None or size <= retention.bytes):

@@ -41,14 +41,16 @@ _LEAD: Final = (
     "UPDATE lead SET term = term + (holder <> $1)::integer, holder = $1, until = $2"
     " WHERE holder = $1 OR until <= $3 RETURNING term"
 )
+# of no run, or of one that is gone: the jobs of a run are what it takes results of, and what a repetition keeps
+_ALONE: Final = "(run IS NULL OR run = id OR NOT EXISTS (SELECT FROM jobs AS whole WHERE whole.id = jobs.run))"
 _REMOVE: Final = (
     f"WITH old AS MATERIALIZED (SELECT seq FROM jobs WHERE {texts.ENDED}"
     " AND finished_at <= greatest($1::double precision, $2::double precision)"
-    " AND finished_at <= CASE WHEN state = 'completed' THEN $1 ELSE $2 END ORDER BY finished_at LIMIT $3"
+    f" AND finished_at <= CASE WHEN state = 'completed' THEN $1 ELSE $2 END AND {_ALONE} ORDER BY finished_at LIMIT $3"
     " FOR UPDATE SKIP LOCKED) DELETE FROM jobs USING old WHERE jobs.seq = old.seq RETURNING id, jobs.seq"
 )
 _REMOVE_OLDEST: Final = (
-    f"WITH old AS MATERIALIZED (SELECT seq FROM jobs WHERE {texts.ENDED} ORDER BY seq LIMIT $1"
+    f"WITH old AS MATERIALIZED (SELECT seq FROM jobs WHERE {texts.ENDED} AND {_ALONE} ORDER BY seq LIMIT $1"
     " FOR UPDATE SKIP LOCKED) DELETE FROM jobs USING old WHERE jobs.seq = old.seq RETURNING id, jobs.seq"
 )
 

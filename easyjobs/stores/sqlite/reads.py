@@ -113,7 +113,7 @@ class Reader:
 
     async def oldest(self, limit: int) -> list[int]:
         """The numbers of the `limit` oldest jobs that have ended, lowest first."""
-        statement = "SELECT seq FROM jobs WHERE finished_at IS NOT NULL ORDER BY seq LIMIT ?"
+        statement = f"SELECT seq FROM jobs WHERE finished_at IS NOT NULL AND {_ALONE} ORDER BY seq LIMIT ?"
         return [seq for (seq,) in await self._rows(statement, limit)]
 
     async def old(self, retention: Retention, now: float, after: int, limit: int) -> tuple[list[int], int]:
@@ -127,7 +127,7 @@ class Reader:
         end = first + WINDOW - 1
         statement = (
             "SELECT seq FROM jobs WHERE seq BETWEEN ? AND ? AND finished_at <= iif(state = 'completed', ?, ?)"
-            " ORDER BY seq LIMIT ?"
+            f" AND {_ALONE} ORDER BY seq LIMIT ?"
         )
         rows = await self._rows(statement, first, end, now - retention.completed, now - retention.others, limit)
         seqs = [seq for (seq,) in rows]
@@ -136,6 +136,8 @@ class Reader:
         return seqs, 0 if end >= last else end
 
 
+# of no run, or of one that is gone: the jobs of a run are what it takes results of, and what a repetition keeps
+_ALONE: Final = "(run IS NULL OR run = id OR NOT EXISTS (SELECT 1 FROM jobs AS whole WHERE whole.id = jobs.run))"
 _BY_RUN: Final = (
     "SELECT run, state, count(*) FROM jobs INDEXED BY jobs_run WHERE run IN {} AND id <> run GROUP BY run, state"
 )

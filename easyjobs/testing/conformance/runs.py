@@ -6,7 +6,7 @@ import msgspec
 
 from easyjobs.core.changes import AddEdge, Applied, Broken, Charge, Claim, Insert, Release, Stale, Unit, Update
 from easyjobs.core.job import Edge, Job, Lane
-from easyjobs.stores.base import JobQuery
+from easyjobs.stores.base import JobQuery, Retention
 from easyjobs.testing.conformance.story import LANE, OTHER_LANE, Cases, Play, columns, story
 
 FLOW = Lane("etl", "nightly", "")
@@ -304,6 +304,35 @@ class RunCases(Cases):
         assert await play.store.late(10) == []
         await play.arrive(play.session())
         assert _ids((await play.claim(play.offer(lanes=[LANE, OTHER_LANE]))).claimed) == ["j1"]
+
+    # -- what is old
+
+    @story
+    async def test_the_jobs_of_a_run_are_kept_as_long_as_it_is(self, play: Play) -> None:
+        now = play.store.now()
+        await play.add(
+            _open(play, "r1"),
+            play.job("n1", run="r1", node="n", state="completed", finished_at=now),
+            play.job("n2", run="gone", node="n", state="failed", finished_at=now),
+        )
+        play.clock.advance(10)
+        assert await play.store.prune(Retention(completed=1, others=1, rows=0, bytes=1), 10) == 1
+        assert list(await play.store.jobs(["r1", "n1", "n2"])) == ["r1", "n1"]
+        ends = Update(await play.row("r1"), {"state": "failed", "finished_at": now + 10, "deps_left": 0})
+        await play.commit(ends)
+        assert await play.store.prune(Retention(completed=1, others=11), 10) == 0, "its failed run may be repeated"
+        play.clock.advance(1)
+        removed = [await play.store.prune(Retention(completed=1, others=1), 10) for _ in range(3)]
+        assert (sum(removed), await play.store.totals()) == (2, {})
+
+    @story
+    async def test_of_too_many_a_run_goes_before_its_jobs(self, play: Play) -> None:
+        ended = {"state": "completed", "finished_at": play.store.now()}
+        await play.add(_open(play, "r1", **ended), play.job("r2", **ended))
+        await play.add(*(play.job(f"n{n}", run="r1", node=f"n{n}", **ended) for n in range(3)))
+        for left in ({"r2", "n0", "n1", "n2"}, {"n0", "n1", "n2"}, {"n1", "n2"}):
+            assert await play.store.prune(Retention(rows=len(left)), 10) == 1
+            assert set(await play.store.jobs(["r1", "r2", "n0", "n1", "n2"])) == left
 
 
 def _node(play: Play, id: str, **columns: object) -> Job:
