@@ -19,6 +19,15 @@ Cron = Annotated[
 Zone = Annotated[str, Meta(min_length=1, max_length=64, description="A name of the time zone database.")]
 Seconds = Annotated[bool, Meta(description="Whether `cron` begins with a field for seconds.")]
 Jitter = Annotated[float, Meta(ge=0, le=86_400, description="Each job is put off by up to so many seconds.")]
+EveryDays = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=3650,
+        description="Of the days that `cron` names only those that lie so many days apart, counted from that of "
+        "`start_at`, else from 1970-01-01.",
+    ),
+]
 Title = Annotated[str, Meta(max_length=200)]
 Args = Annotated[Raw, Meta(extra_json_schema={"type": "array"})]
 Kwargs = Annotated[Raw, Meta(extra_json_schema={"type": "object"})]
@@ -43,6 +52,7 @@ class ScheduleIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jitter: Jitter = 0.0
     misfire: MisfireText = "last"
     overlap: OverlapText = "allow"
+    every_days: EveryDays = 1
     title: Title = ""
 
 
@@ -59,6 +69,7 @@ class ScheduleChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jitter: Jitter | UnsetType = UNSET
     misfire: MisfireText | UnsetType = UNSET
     overlap: OverlapText | UnsetType = UNSET
+    every_days: EveryDays | UnsetType = UNSET
     title: Title | UnsetType = UNSET
 
 
@@ -79,6 +90,7 @@ class ScheduleOut(msgspec.Struct, frozen=True):
     jitter: float
     misfire: Misfire
     overlap: Overlap
+    every_days: int
     words: Annotated[str, Meta(description="The rule in English.")]
     source: Literal["code", "api"]
     paused: PausedOut | None
@@ -119,6 +131,7 @@ def schedule_out(view: ScheduleView) -> ScheduleOut:
         rule.jitter,
         rule.misfire,
         rule.overlap,
+        rule.every_days,
         view.words,
         row.source,
         paused_out(view.paused),
@@ -132,7 +145,7 @@ def schedule_out(view: ScheduleView) -> ScheduleOut:
     )
 
 
-_RULE: Final = ("cron", "timezone", "seconds", "start_at", "end_at", "jitter", "misfire", "overlap")
+_RULE: Final = ("cron", "timezone", "seconds", "start_at", "end_at", "jitter", "misfire", "overlap", "every_days")
 
 
 def rule_of(body: ScheduleIn) -> Rule:

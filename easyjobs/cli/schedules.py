@@ -52,6 +52,7 @@ _RULE: Final = (
     click.option("--jitter", type=float, metavar="SECONDS", help="Put each job off by up to so much."),
     click.option("--misfire", type=click.Choice(get_args(Misfire)), help="Which missed ticks are run."),
     click.option("--overlap", type=click.Choice(get_args(Overlap)), help="When the job before has not ended."),
+    click.option("--every-days", type=int, metavar="N", help="Of the days that it names only each N-th."),
     click.option("--title", help="What people call it."),
 )
 
@@ -223,6 +224,7 @@ def _said(schedule: Schedule, raw: bool) -> None:
         "jitter": f"{schedule['jitter']:g} s" if schedule["jitter"] else "",
         "misfire": schedule["misfire"],
         "overlap": schedule["overlap"],
+        "every": f"{schedule['every_days']} days" if schedule["every_days"] > 1 else "",
         "source": schedule["source"],
         "last": shown_time(schedule["last_at"]),
         "last job": schedule["last_job"] or "",

@@ -12,7 +12,7 @@ import math
 import re
 import zoneinfo
 from collections.abc import Sequence
-from datetime import tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any, get_args
 
@@ -29,6 +29,8 @@ MOST_MISSED = 100  # ticks that `all` runs
 LONGEST = 512  # characters of an expression
 
 _END = 250_000_000_000  # seconds; calendars end soon after
+MOST_DAYS = 3650  # that days of a schedule may lie apart
+_LOOKS = 4000  # days in a row that `every_days` leaves out, before a rule is held to name none
 _FAR = 1e12  # seconds; NaN is not below it either
 _FIELDS: Sequence[tuple[str, int, str]] = (
     ("seconds", 60, "0 to 59"),
@@ -57,6 +59,8 @@ def check(rule: Rule) -> None:
             raise RegistrationError(f"{name} must be seconds since 1970, not {moment!r}")
     if not 0 <= rule.jitter < _FAR:
         raise RegistrationError(f"jitter must be 0 or more seconds, not {rule.jitter!r}")
+    if not 1 <= rule.every_days <= MOST_DAYS:
+        raise RegistrationError(f"every_days must be 1 to {MOST_DAYS} days, not {rule.every_days!r}")
     for name, value, known in (("misfire", rule.misfire, Misfire), ("overlap", rule.overlap, Overlap)):
         if value not in get_args(known):
             raise RegistrationError(f"{name} must be one of {', '.join(get_args(known))}, not {value!r}")
@@ -94,7 +98,15 @@ def next_after(rule: Rule, after: float) -> float | None:
         instant = max(instant, math.ceil(rule.start_at) - 1)
     if instant > _END:
         return None
-    found = wallclock.following(_pattern(rule.cron, rule.seconds), _zone(rule.timezone), instant)
+    pattern, zone = _pattern(rule.cron, rule.seconds), _zone(rule.timezone)
+    for _ in range(_LOOKS):
+        found = wallclock.following(pattern, zone, instant)
+        past = 0 if found is None else _days_past(rule, found)
+        if not past or found is None:
+            break
+        instant = _midnight(rule, found, rule.every_days - past) - 1
+    else:
+        return None
     if found is None or (rule.end_at is not None and found > rule.end_at):
         return None
     return float(found)
@@ -125,8 +137,10 @@ def missed(rule: Rule, last: float, now: float, limit: int) -> list[float]:
         instant = wallclock.preceding(pattern, zone, instant) if instant is not None and instant >= first else None
         if instant is None or instant < first:
             break
-        found.append(float(instant))
-        instant -= 1
+        past = _days_past(rule, instant)
+        if not past:
+            found.append(float(instant))
+        instant = _midnight(rule, instant, 1 - past) - 1 if past else instant - 1
     return found[::-1]
 
 
@@ -148,7 +162,33 @@ def due(rule: Rule, last: float, now: float) -> tuple[list[float], float | None]
 def in_words(rule: Rule) -> str:
     """The rule in English: "every 5 minutes", "at 02:30 every day, Europe/Berlin". Raises as `next_after`."""
     said = words.of(_pattern(rule.cron, rule.seconds)) or f"by the rule {rule.cron!r}"
+    if rule.every_days > 1:
+        said = f"{said}, only on each {_ordinal(rule.every_days)} day"
     return said if rule.timezone == "UTC" else f"{said}, {rule.timezone}"
+
+
+def _days_past(rule: Rule, instant: float) -> int:
+    """How many days it is since one that `every_days` leaves in; 0: that is today."""
+    if rule.every_days == 1:
+        return 0
+    return (_day(rule, instant) - _day(rule, rule.start_at or 0.0)) % rule.every_days
+
+
+def _day(rule: Rule, instant: float) -> int:
+    zone = None if instant == 0.0 else _zone(rule.timezone)
+    return datetime.fromtimestamp(instant, zone or UTC).toordinal()
+
+
+def _midnight(rule: Rule, instant: int, days: int) -> int:
+    """When the day begins that is so many days after that of `instant`."""
+    zone = _zone(rule.timezone) or UTC
+    day = datetime.fromtimestamp(instant, zone).replace(tzinfo=None) + timedelta(days=days)
+    return math.floor(datetime.combine(day.date(), time.min, zone).timestamp())
+
+
+def _ordinal(number: int) -> str:
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 @lru_cache(maxsize=256)

@@ -16,7 +16,9 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     `misfire`: of ticks that were missed while no manager was up, run the `last` (if it is under a day old), `none`, or
     `all` (up to 100). `overlap`: what to do when a job of the schedule has not ended at the next tick: `allow` both,
     `skip` the tick, `queue_one` (at most one waits behind the one that runs), or `cancel_previous`.
-    `active`: of a rule from code: with False, its schedule begins paused.
+    `active`: of a rule from code: with False, its schedule begins paused. `every_days`: of the days that it names, by
+    the clocks of its zone, only those that lie so many days apart, counted from that of `start_at`, else from
+    1970-01-01.
     """
 
     cron: str
@@ -28,6 +30,7 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True):
     misfire: Misfire = "last"
     overlap: Overlap = "allow"
     active: bool = True
+    every_days: int = 1
 
 
 class Schedule(msgspec.Struct):

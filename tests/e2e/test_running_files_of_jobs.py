@@ -1,4 +1,4 @@
-"""`easyjobs run jobs.json` as a process of its own: what runs, who is told, how it ends, and what outlives its death."""
+"""`easyjobs run jobs.json` as a process: what runs, who is told, how it ends, and what outlives its death."""
 
 from __future__ import annotations
 
@@ -106,10 +106,8 @@ class Folder:
 
     def until_id(self, process: Process) -> str:
         """The id of the run that a process has begun."""
-        return (
-            until(lambda: process.said().startswith("run ") and "\n" in process.said(), "it has begun")
-            and (process.said().split()[1])
-        )
+        until(lambda: process.said().startswith("run ") and "\n" in process.said(), "it has begun")
+        return process.said().split()[1]
 
 
 @pytest.fixture

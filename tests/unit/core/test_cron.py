@@ -1,5 +1,6 @@
 """When rules fire, and which rules are refused. Expected times are written in UTC."""
 
+import itertools
 import os
 import re
 import time
@@ -348,3 +349,76 @@ def test_after_its_end_what_was_missed_is_still_due() -> None:
 )
 def test_in_words(rule: Rule, words: str) -> None:
     assert in_words(rule) == words
+
+
+# -- every n-th day
+
+
+def days(instants: list[float], zone: str = "UTC") -> list[str]:
+    return [datetime.fromtimestamp(instant, zone_of(zone)).strftime("%m-%d %H:%M") for instant in instants]
+
+
+def test_every_third_day_goes_on_over_the_ends_of_months_and_years() -> None:
+    rule = Rule("0 6 * * *", every_days=3, start_at=at("2024-02-25"))
+    check(rule)
+    assert days(upcoming(rule, at("2024-02-25"), 4)) == ["02-25 06:00", "02-28 06:00", "03-02 06:00", "03-05 06:00"]
+    assert days(upcoming(rule, at("2024-12-25"), 4)) == ["12-27 06:00", "12-30 06:00", "01-02 06:00", "01-05 06:00"]
+
+
+def test_days_are_those_of_the_zone_also_when_clocks_are_changed() -> None:
+    rule = Rule("30 0 * * *", timezone="Europe/Paris", every_days=2, start_at=at("2024-03-28T23:00:00"))
+    found = upcoming(rule, at("2024-03-28T22:00:00"), 3)
+    assert days(found, "Europe/Paris") == ["03-29 00:30", "03-31 00:30", "04-02 00:30"]
+    assert told(found)[-1] == "2024-04-01 22:30:00"
+    autumn = Rule("30 0 * * *", timezone="Europe/Paris", every_days=2, start_at=at("2024-10-26T00:00:00"))
+    assert days(upcoming(autumn, at("2024-10-26"), 2), "Europe/Paris") == ["10-28 00:30", "10-30 00:30"]
+
+
+def test_without_a_start_days_are_counted_from_1970() -> None:
+    found = upcoming(Rule("0 6 * * *", every_days=10), at("2024-01-01"), 30)
+    assert {datetime.fromtimestamp(one, UTC).toordinal() % 10 for one in found} == {
+        datetime(1970, 1, 1, tzinfo=UTC).toordinal() % 10
+    }
+
+
+def test_all_times_of_such_a_day_are_meant() -> None:
+    rule = Rule("*/30 22-23 * * *", every_days=2, start_at=at("2024-01-01"))
+    assert days(upcoming(rule, at("2024-01-01T23:00:00"), 3)) == ["01-01 23:30", "01-03 22:00", "01-03 22:30"]
+
+
+def test_what_was_missed_of_every_third_day() -> None:
+    rule = Rule("0 6 * * *", every_days=3, start_at=at("2024-01-01"), misfire="all")
+    last, now = at("2024-01-01T06:00:00"), at("2024-01-12T12:00:00")
+    assert days(missed(rule, last, now, 9)) == ["01-04 06:00", "01-07 06:00", "01-10 06:00"]
+    assert days(missed(rule, last, now, 1)) == ["01-10 06:00"]
+    ticks, following = due(rule, last, at("2024-01-04T06:00:10"))
+    assert (days(ticks), days([following or 0.0])) == (["01-04 06:00"], ["01-07 06:00"])
+
+
+@given(st.integers(1, 40), st.integers(0, 20_000), st.sampled_from(["UTC", "Europe/Paris", "Pacific/Auckland"]))
+def test_a_tick_is_due_each_n_th_day_and_what_lies_ahead_is_what_was_missed(n: int, day: int, zone: str) -> None:
+    rule = Rule("0 6 * * *", timezone=zone, every_days=n)
+    ahead = upcoming(rule, day * DAY, 5)
+    ordinals = [datetime.fromtimestamp(one, zone_of(zone)).toordinal() for one in ahead]
+    assert {later - sooner for sooner, later in itertools.pairwise(ordinals)} == {n}
+    assert missed(rule, day * DAY, ahead[-1], 9) == ahead
+
+
+@pytest.mark.parametrize("number", [0, -1, 3651])
+def test_days_that_cannot_lie_so_far_apart(number: int) -> None:
+    with pytest.raises(RegistrationError, match="every_days must be 1 to 3650"):
+        check(Rule("0 6 * * *", every_days=number))
+
+
+def test_days_that_never_come_together() -> None:
+    with pytest.raises(RegistrationError, match="names no time"):
+        check(Rule("0 6 * * 1", every_days=7))  # 1970 began with a Thursday
+    assert first(1, "0 6 * * 4", every_days=7) == ["2024-01-04 06:00:00"]
+
+
+@pytest.mark.parametrize(
+    ("n", "said"), [(2, "2nd"), (3, "3rd"), (7, "7th"), (11, "11th"), (21, "21st"), (112, "112th")]
+)
+def test_every_n_th_day_in_words(n: int, said: str) -> None:
+    assert in_words(Rule("0 6 * * *", every_days=n)) == f"at 06:00 every day, only on each {said} day"
+    assert in_words(Rule("0 6 * * *", every_days=1)) == "at 06:00 every day"
