@@ -42,12 +42,16 @@ def store_url(engine: Any, schema: str) -> str:
     family, plus, _ = scheme.partition("+")
     if family not in _POSTGRES:
         return f"{family}{colon}{rest}"
-    parts = urlsplit(f"postgresql:{rest}")
+    try:
+        parts = urlsplit(f"postgresql:{rest}")
+    except ValueError:
+        return f"postgresql:{rest}"  # the store says what is wrong, without the password
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
     if plus:
         query = _ours(query)
     query.setdefault("schema", schema)
-    return f"postgresql://{parts.netloc}{parts.path}?{urlencode(query)}"  # also where both are empty
+    end = f"#{parts.fragment}" if parts.fragment else ""  # refused by the store, for a password may have been cut
+    return f"postgresql://{parts.netloc}{parts.path}?{urlencode(query)}{end}"  # also where both are empty
 
 
 def _ours(query: Mapping[str, str | Sequence[str]]) -> dict[str, str]:

@@ -187,6 +187,14 @@ async def test_tables_of_another_program_are_not_touched(store_url: str) -> None
     await execute(store_url, f"SELECT a FROM {schema}.jobs")
 
 
+async def test_a_schema_without_tables_of_ours_is_not_removed(store_url: str) -> None:
+    store = PostgresStore(store_url)
+    schema = store.address.schema
+    await execute(store_url, f"CREATE SCHEMA {schema}", f"CREATE TYPE {schema}.mood AS ENUM ('good')")
+    await store.reset()
+    await execute(store_url, f"SELECT 'good'::{schema}.mood")
+
+
 async def test_everything_is_removed_where_no_manager_leads(store_url: str) -> None:
     store = PostgresStore(store_url)
     await store.reset()

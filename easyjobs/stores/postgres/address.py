@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from easyjobs.errors import ConfigurationError
 
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,49}\Z")
 PATIENCE: Final = 5.0
 LEAST_PATIENCE, MOST_PATIENCE = 1.0, 30.0
+MOST_PORT: Final = 65_535
 _FLAGS: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -43,9 +44,10 @@ def address_of(url: str) -> Address:
     Options of ours: `schema`, `pooler=1`, `listen=0`, `durability=any`, `patience=5`. All others are the driver's
     (`sslmode=…`).
 
-    :raises ConfigurationError: an option of ours has a value that it cannot have.
+    :raises ConfigurationError: it cannot be read so, or an option of ours has a value that it cannot have. No password
+        is told.
     """
-    parts = urlsplit(url)
+    parts = _parts(url)
     ours: dict[str, str] = {}
     theirs: list[tuple[str, str]] = []
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
@@ -63,6 +65,28 @@ def address_of(url: str) -> Address:
     dsn = f"postgresql://{parts.netloc}{parts.path}" + (f"?{urlencode(theirs)}" if theirs else "")
     listen = _flag(ours, "listen", not pooler) and not pooler
     return Address(dsn, schema, pooler, listen, durability == "any", _seconds(ours.get("patience", f"{PATIENCE:g}")))
+
+
+def _parts(url: str) -> SplitResult:
+    """The parts of `url`; refused where one of them may be a piece of a password, which would be shown."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text may have the password
+        raise _unreadable("what should be hosts is none") from None
+    if parts.fragment or "@" in parts.path:
+        raise _unreadable("something follows its database")
+    for host in parts.netloc.rpartition("@")[2].split(","):
+        port = host.rpartition("]")[2].partition(":")[2]
+        if port and not (port.isascii() and port.isdigit() and 0 < int(port[:9]) <= MOST_PORT):
+            raise _unreadable(f"a port is a number up to {MOST_PORT}")
+    return parts
+
+
+def _unreadable(why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The store's URL cannot be read: {why}. Write postgresql://user:password@host:port/database?option=value, and"
+        " in names and passwords %2F for /, %3F for ?, %23 for #, %40 for @, %25 for %."
+    )
 
 
 def _seconds(written: str) -> float:

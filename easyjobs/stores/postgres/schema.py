@@ -90,14 +90,16 @@ async def migrate(connection: Connection, address: Address) -> Version:
 
 
 async def drop(connection: Connection, address: Address, now: float) -> None:
-    """Remove the schema with all that is in it, in the transaction under way; nothing happens where there is none.
+    """Remove the schema with all that is in it, in the transaction under way. Nothing happens where it has no tables of
+    ours: it may have functions and types of others.
 
     :raises StoreLocked: a manager leads there now. StoreCorrupt: the schema is somebody else's.
     """
     await connection.execute(_LOCK, address.schema)
     if (await version_of(connection, address.schema)).there == 0:
         await _refuse_strangers(connection, address)
-    elif await connection.fetchval("SELECT until > $1 FROM lead", now):
+        return
+    if await connection.fetchval("SELECT until > $1 FROM lead", now):
         raise StoreLocked(
             f"A manager uses the store {address.shown}: stop that first (one that was killed counts for 15 seconds)."
         )

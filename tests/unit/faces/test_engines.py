@@ -25,6 +25,8 @@ WHERE = {"user": "ann", "password": "p@ss/w:rd", "host": "db", "port": 5433, "da
         ("postgresql+pg8000://", "postgresql://?schema=jm"),
         ("postgresql+asyncpg://u:p%40ss@[::1]:5433/app?schema=own", "postgresql://u:p%40ss@[::1]:5433/app?schema=own"),
         ("postgresql+psycopg://db/app?connect_timeout=3&pooler=1", "postgresql://db/app?pooler=1&schema=jm"),
+        ("postgresql+psycopg://u:pa#ss@db/app", "postgresql://u:pa?schema=jm#ss@db/app"),
+        ("postgresql+psycopg://u:pa[ss@db/app", "postgresql://u:pa[ss@db/app"),
         (f"{PG8000}u@/app?unix_sock=/run/pg/.s.PGSQL.5432", "postgresql://u@/app?host=%2Frun%2Fpg&schema=jm"),
     ],
 )

@@ -68,3 +68,28 @@ def test_anything_else_is_refused_with_advice(url: str, advice: str) -> None:
         open_store(url)
     assert advice in str(refusal.value)
     assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:se/cret@db/jobs",
+        "postgresql://ann:se#cret@db/jobs",
+        "postgresql://ann:se?cret@db/jobs",
+        "postgresql://ann:p@se/cret#@db/jobs",
+        "postgresql://ann:se[cret@db/jobs",
+        "postgresql://ann:se\u2100cret@db/jobs",
+        "postgresql://ann:secret@db:x/jobs",
+        "postgresql://ann:secret@a:5432,b:99999/jobs",
+        "postgresql://ann:secret@[::1/jobs",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_refused_and_its_password_is_not_told(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read") as refusal:
+        open_store(url)
+    assert "se" not in str(refusal.value).replace("database", "").replace("user", "").replace("passwords", "")
+
+
+@pytest.mark.parametrize("hosts", ["db", "[::1]", "[::1]:5433", "a:1,[::1]:2,c", "/", ""])
+def test_hosts_that_can_be_read(hosts: str) -> None:
+    assert open_store(f"postgresql://{hosts}/jobs")
