@@ -217,7 +217,7 @@ class Committer:
         units: list[Unit] = judge.decide(batch, rows, self._store.now(), waiting)
         claim = judge.claim()
         if not units and claim is None:
-            judge.settle([])
+            self._again(judge.settle([]))
             return
         committed = await self._store.commit(units, claim)
         if self.trouble is not None:
@@ -236,7 +236,11 @@ class Committer:
             judge.claimed(committed)
             if len(committed.claimed) >= self._settings.claim:
                 self._wake.set()  # some worker may have more free slots than one claim fills
-        for entry in reversed(again):
+        self._again(again)
+
+    def _again(self, entries: list[Entry]) -> None:
+        """Decide these anew, before all others."""
+        for entry in reversed(entries):
             if type(entry) is Arrival:
                 self._arriving += len(entry.jobs)
             self._inbox.appendleft(entry)

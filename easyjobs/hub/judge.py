@@ -19,7 +19,7 @@ from easyjobs.core.changes import (
     Update,
     Verdict,
 )
-from easyjobs.core.events import Completed, FoundUnreadable, TaskKnown, error_text
+from easyjobs.core.events import Completed, FoundUnreadable, Gathered, TaskKnown, error_text
 from easyjobs.core.events import Failed as FailedEvent
 from easyjobs.core.job import Job
 from easyjobs.core.lifecycle import Decision, Flag, Ignored, Step, advance
@@ -74,6 +74,8 @@ class Judge:
         self.turned: Callable[[list[Job]], None] = lambda jobs: None  # told of the jobs whose turn has come
         self._plan: Plan = []
         self._ignored: list[tuple[Word, Ignored | None, Job | None]] = []
+        self._later: list[Word] = []
+        self._faulty: set[str] = set()  # jobs whose turn cannot be taken, and who have followers
         self.requeued = False
         """Whether the batch that was settled last put jobs back or freed slots: its own claim came too early."""
 
@@ -85,9 +87,13 @@ class Judge:
     def leading(self, batch: list[Entry], rows: dict[str, Job]) -> list[str]:
         """The jobs whose followers must be read besides: they may end otherwise than completed."""
         running = self._roster.running
-        words = [e for e in batch if type(e) is Word and type(e.event) is not Completed]
+        words = [e for e in batch if type(e) is Word and type(e.event) is not Completed and not self._begins(e)]
         found = [word.row or running.get(word.id) or rows.get(word.id) for word in words]
         return [row.id for row in found if row is not None and row.followers]
+
+    def _begins(self, word: Word) -> bool:
+        """Whether it is about the turn of a job that ends only if that cannot be taken, which is rare."""
+        return word.facts is not None and type(word.event) is not Gathered and word.id not in self._faulty
 
     def decide(
         self, batch: list[Entry], rows: dict[str, Job], now: float, waiting: Waiting | None = None
@@ -98,6 +104,7 @@ class Judge:
         plan: Plan = []
         self._plan = plan
         self._ignored = []
+        self._later = []
         units: list[Unit] = []
         fresh = [job for entry in batch if type(entry) is Arrival and not self._queues(entry) for job in entry.jobs]
         epochs = self._dispatcher.shortcut(fresh, now)
@@ -166,6 +173,11 @@ class Judge:
             event = self._chains.known(links, row, word.joins or {}, now)  # as it is known now
         elif word.facts is not None:
             event, links = self._turning.taken(row, word.facts, word.joins or {}, now)
+            if row.followers and self._begins(word) and not isinstance(event, Gathered) and event.fault is not None:
+                self._faulty.add(word.id)  # next time with those who wait for it
+                self._later.append(word)
+                return
+            self._faulty.discard(word.id)
         options = self._catalog.options(row.lane)
         try:
             decision = advance(row, event, now, options, self._ids.jitter())
@@ -202,7 +214,7 @@ class Judge:
 
     def settle(self, verdicts: list[Verdict]) -> list[Entry]:
         """Announce what was applied; the entries that must be decided anew, in order."""
-        again: list[Entry] = []
+        again: list[Entry] = [*self._later]
         begun: list[Job] = []
         self.requeued = False
         for (entry, row, decision, links), verdict in zip(self._plan, verdicts, strict=True):

@@ -14,7 +14,7 @@ from easyjobs.core.chain import CallTexts
 from easyjobs.core.changes import AddEdge, Charge, Release
 from easyjobs.core.events import Bound, Gathered, Spread, error_text, reason_of
 from easyjobs.core.groups import PAGE, Progress
-from easyjobs.core.job import Edge, Job
+from easyjobs.core.job import Edge, Job, Lane
 from easyjobs.core.states import COMPLETED, WAITING
 from easyjobs.core.workflow import Calling, Graph, Node
 from easyjobs.errors import ArgumentsRefused
@@ -49,6 +49,7 @@ class Running:
         self._chains = chains
         self._depth = limits.depth
         self._most = limits.result
+        self._leaves: dict[Lane, tuple[Graph, frozenset[str]]] = {}
         self._turns: dict[str, Callable[[Job], list[str]]] = {
             "expand": self._sources_of_run,
             "bind": self._sources_of_node,
@@ -112,7 +113,7 @@ class Running:
         if entry is None or graph is None:
             raise ArgumentsRefused("Its workflow is not known any more.")
         arguments = arguments_of(entry, row.args, row.kwargs, self._depth)
-        page = _Page(row, graph, facts)
+        page = _Page(row, graph, facts, self._leaves_of(row, graph))
         kept = page.progress
         for node in graph.nodes[kept.upto : kept.upto + PAGE]:
             kept.upto += 1
@@ -177,6 +178,13 @@ class Running:
         more = len(firsts) or int(page.paged)
         if more:
             job.deps_left, job.state = job.deps_left + more, WAITING
+
+    def _leaves_of(self, row: Job, graph: Graph) -> frozenset[str]:
+        """The nodes for which no other waits; found once for all pages of all runs."""
+        known = self._leaves.get(row.lane)
+        if known is None or known[0] is not graph:
+            known = self._leaves[row.lane] = graph, frozenset(node.name for node in workflow.leaves(graph))
+        return known[1]
 
     def _counter(self, links: Links, entry: Entry) -> str | None:
         """Have one of so many runs that may go on at once counted; the counter, if they are."""
@@ -293,13 +301,24 @@ class Running:
         return Gathered(result=text)
 
 
+class _Ids(dict[str, str]):
+    """The jobs of the nodes of a run, by name, and "" for the run itself; each is worked out when it is asked for."""
+
+    def __init__(self, run: str) -> None:
+        self[""] = run
+
+    def __missing__(self, name: str) -> str:
+        id = self[name] = node_id(self[""], name)
+        return id
+
+
 class _Page:
     """What must be known of the graph while a page of it is written."""
 
-    def __init__(self, row: Job, graph: Graph, facts: Facts) -> None:
+    def __init__(self, row: Job, graph: Graph, facts: Facts, leaves: frozenset[str]) -> None:
         self.row = row
-        self.ids = {"": row.id, **{node.name: node_id(row.id, node.name) for node in graph.nodes}}
-        self.leaves = {node.name for node in workflow.leaves(graph)}
+        self.ids = _Ids(row.id)
+        self.leaves = leaves
         self.progress: Progress = groups.progress_of(row)
         self.progress.members = len(graph.nodes)
         self.paged = len(graph.nodes) > PAGE

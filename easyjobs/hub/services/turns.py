@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from easyjobs.core import groups
 from easyjobs.core.chain import TaskName
 from easyjobs.core.events import Bound, Checked, Gathered, Spread
 from easyjobs.core.job import Job, Turn
@@ -54,7 +55,16 @@ class Turns:
         coming: dict[TaskName, list[Candidate]] = {}
         for name in dict.fromkeys(name for job in jobs for name in self._turning.tasks(job)):
             coming[name] = self._turning.candidates(await self._store.coming(*name, MOST))
-        facts_of = {job.id: await self._facts(job, Facts(fresh, coming)) for job in jobs}
+        rows: dict[str, Job] = {}
+        sources = list(dict.fromkeys(id for job in jobs for id in self._turning.sources(job)))
+        for start in range(0, len(sources), PAGE):
+            rows.update(await self._store.jobs(sources[start : start + PAGE]))
+        closing = [job.id for job in jobs if job.turn == "close"]
+        counts = await self._store.by_run(closing) if closing else {}
+        facts_of = {job.id: Facts(fresh, coming, rows=rows, counts=counts.get(job.id, {})) for job in jobs}
+        for job in jobs:
+            if job.turn in ENDS:
+                await self._ended(job, facts_of[job.id])
         del self._waiting[: len(jobs)]
         for job in jobs:
             facts = facts_of[job.id]
@@ -69,22 +79,17 @@ class Turns:
         if again:
             self._committer.poke()
 
-    async def _facts(self, job: Job, facts: Facts) -> Facts:
-        """`facts`, which may serve several, with those of `job` alone."""
-        ids = self._turning.sources(job)
-        for start in range(0, len(ids), PAGE):
-            facts.rows.update(await self._store.jobs(ids[start : start + PAGE]))
-        if job.turn == "gather" and not ids:
+    async def _ended(self, job: Job, facts: Facts) -> None:
+        """How those ended for which `job` waited, and who has not."""
+        if job.turn == "gather" and not groups.progress_of(job).mapped:
             facts.members = await self._members(job)
-        elif job.turn == "close":
-            facts.counts = (await self._store.by_run([job.id])).get(job.id, {})
-            for state in STATES:
-                if facts.counts.get(state) and state not in FINAL:
-                    facts.live += (await self._store.find(JobQuery(run=job.id, state=state, limit=PAGE))).items
-            for state in BAD:
-                if facts.bad is None and facts.counts.get(state):
-                    facts.bad = (await self._store.find(JobQuery(run=job.id, state=state, limit=1))).items[0]
-        return facts
+        for state in STATES:
+            if facts.counts.get(state) and state not in FINAL:
+                facts.live += (await self._store.find(JobQuery(run=job.id, state=state, limit=PAGE))).items
+        for state in BAD:
+            if facts.bad is None and facts.counts.get(state):
+                found = await self._store.find(JobQuery(run=job.id, state=state, limit=1))
+                facts.bad = found.items[0] if found.items else None
 
     async def _members(self, group: Job) -> dict[str, State]:
         # the others are of what it waited for before it was spread
