@@ -153,7 +153,8 @@ async def cancel_run(call: Call) -> Response:
 async def retry_run(call: Call) -> Response:
     """Repeat a run that has ended, from where it failed: makes a new run, which keeps what had completed.
 
-    One that had completed is repeated whole. Asked again, it says which run that was.
+    One that had completed is repeated whole. Asked again while the new run goes on, it says which one that is; when it
+    has ended, that one is repeated.
     """
     await _run(call)
     job = await call.hub.retry(run_id(call), call.who.by)
