@@ -1,0 +1,4 @@
+#!/bin/sh
+echo "== RESULT START =="
+echo '{"status": "success"}'
+echo "== RESULT END =="
