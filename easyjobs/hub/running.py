@@ -203,7 +203,7 @@ class Running:
         call = self._filled(row, facts)
         entry.spec.signature.bind(call.args, call.kwargs)
         texts = CallTexts(*call.texts())
-        if len(texts.args) + len(texts.kwargs) > self._most:
+        if size(texts.args) + size(texts.kwargs) > self._most:
             raise ArgumentsRefused(f"With the results that it takes its arguments exceed {self._most} bytes.")
         return Bound(*texts, turn_of(entry, *texts, self._depth))
 
@@ -267,11 +267,10 @@ class Running:
             return Gathered(error=error_text("MembersFailed", f"{groups.told(counts)}; the first is {_named(bad)}"))
         if None in rows:
             return Gathered(error=error_text("MembersFailed", "some of its jobs are not there any more"))
-        text = f"[{','.join(job.result or 'null' for job in rows if job is not None)}]"
-        if len(text) > self._most:
-            about = f"the list of its {len(rows)} results has {len(text)} bytes; {self._most} are allowed"
+        if (length := facts.size + 1) > self._most:
+            about = f"the list of its {len(rows)} results has {length} bytes; {self._most} are allowed"
             return Gathered(error=error_text("ResultTooLarge", about))
-        return Gathered(result=text)
+        return Gathered(result=f"[{','.join(job.result or 'null' for job in rows if job is not None)}]")
 
     def close(self, links: Links, row: Job, facts: Facts) -> Gathered:
         """The end of a run, when all its jobs have ended."""
@@ -282,10 +281,9 @@ class Running:
             return Gathered(waits=min(len(facts.live), LIVE_AT_ONCE))
         if row.cancel is not None:
             return Gathered()
-        if facts.bad is not None:
-            return Gathered(
-                error=error_text("RunFailed", f"{groups.told(facts.counts)}; the first is {_named(facts.bad)}")
-            )
+        if any(state != COMPLETED for state in facts.counts):
+            first = "" if facts.bad is None else f"; the first is {_named(facts.bad)}"
+            return Gathered(error=error_text("RunFailed", groups.told(facts.counts) + first))
         graph = self._graph(row)
         names = () if graph is None else workflow.sources(graph)
         if graph is None or not names:
@@ -295,8 +293,8 @@ class Running:
         except ArgumentsRefused as why:
             return Gathered(error=error_text("NoResult", str(why)))
         text = msgspec.json.encode(found).decode()
-        if len(text) > self._most:
-            about = f"what it gives has {len(text)} bytes; {self._most} are allowed"
+        if (length := size(text)) > self._most:
+            about = f"what it gives has {length} bytes; {self._most} are allowed"
             return Gathered(error=error_text("ResultTooLarge", about))
         return Gathered(result=text)
 
@@ -379,6 +377,11 @@ def _copy(old: Job, row: Job, node: str | None, id: str, now: float) -> Job:
 
 def _text(kept: Progress) -> str:
     return msgspec.json.encode(kept).decode()
+
+
+def size(text: str) -> int:
+    """Its bytes."""
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _named(job: Job) -> str:

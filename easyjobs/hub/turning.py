@@ -35,6 +35,8 @@ class Turning:
         self._catalog = catalog
         self._chains = chains
         self._depth = limits.depth
+        self.most = limits.result
+        """Bytes of what a job may give."""
         self._running = Running(catalog, chains, limits)
 
     # -- before

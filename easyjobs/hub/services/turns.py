@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from msgspec.structs import replace
+
 from easyjobs.core import groups
 from easyjobs.core.chain import TaskName
 from easyjobs.core.events import Bound, Checked, Gathered, Spread
 from easyjobs.core.job import Job, Turn
-from easyjobs.core.states import FINAL, STATES, State
+from easyjobs.core.states import FINAL, State
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.entries import Candidate, Facts, Judgement, Word
+from easyjobs.hub.running import size
 from easyjobs.hub.turning import Turned, Turning
 from easyjobs.stores.base import JobQuery, Store
 
 MOST = 1_000  # jobs of each kind that are looked at for one that is on its way already
 PAGE = 1_000
+FEW = 100  # jobs of a map that are read at once, each perhaps with a result as large as one may be
 BAD: Final[tuple[State, ...]] = ("failed", "cancelled", "skipped")  # what a run is said to have failed of, first
 ENDS: Final[tuple[Turn, ...]] = ("gather", "close")
+LOOKS = 5  # at a run whose jobs end, or are removed, while they are looked at
+NAMED = 20  # of so many that did not complete the first is found
 AGAIN = 0.1  # seconds until what could not be decided is read anew
 
 
@@ -56,7 +62,7 @@ class Turns:
         for name in dict.fromkeys(name for job in jobs for name in self._turning.tasks(job)):
             coming[name] = self._turning.candidates(await self._store.coming(*name, MOST))
         rows: dict[str, Job] = {}
-        sources = list(dict.fromkeys(id for job in jobs for id in self._turning.sources(job)))
+        sources = list(dict.fromkeys(id for job in jobs if job.turn != "gather" for id in self._turning.sources(job)))
         for start in range(0, len(sources), PAGE):
             rows.update(await self._store.jobs(sources[start : start + PAGE]))
         closing = [job.id for job in jobs if job.turn == "close"]
@@ -81,15 +87,37 @@ class Turns:
 
     async def _ended(self, job: Job, facts: Facts) -> None:
         """How those ended for which `job` waited, and who has not."""
-        if job.turn == "gather" and not groups.progress_of(job).mapped:
+        if job.turn == "gather" and groups.progress_of(job).mapped:
+            await self._read_list(job, facts)
+        elif job.turn == "gather":
             facts.members = await self._members(job)
-        for state in STATES:
-            if facts.counts.get(state) and state not in FINAL:
-                facts.live += (await self._store.find(JobQuery(run=job.id, state=state, limit=PAGE))).items
-        for state in BAD:
-            if facts.bad is None and facts.counts.get(state):
-                found = await self._store.find(JobQuery(run=job.id, state=state, limit=1))
-                facts.bad = found.items[0] if found.items else None
+        else:
+            for _ in range(LOOKS):
+                if await self._read_run(job, facts):
+                    break
+                facts.counts = (await self._store.by_run([job.id])).get(job.id, {})
+
+    async def _read_run(self, run: Job, facts: Facts) -> bool:
+        """Read who of a run goes on, and who failed; whether that is there of which there is to be some."""
+        going = [state for state, number in facts.counts.items() if number and state not in FINAL]
+        facts.live = [job for state in going for job in await self._some(run, state, PAGE)]
+        bad = next((state for state in BAD if facts.counts.get(state)), None)
+        ended = [] if bad is None else await self._some(run, bad, NAMED)
+        facts.bad = min(ended, key=lambda job: (job.finished_at or 0.0, job.seq), default=None)
+        return bool(going) == bool(facts.live) and (bad is None) == (facts.bad is None)
+
+    async def _some(self, run: Job, state: State, limit: int) -> list[Job]:
+        return (await self._store.find(JobQuery(run=run.id, state=state, limit=limit))).items
+
+    async def _read_list(self, job: Job, facts: Facts) -> None:
+        """Read the jobs of a map. Ten thousand results may be large: none is kept once they are too many together."""
+        ids = self._turning.sources(job)
+        facts.rows = {}
+        for start in range(0, len(ids), FEW):
+            for id, row in (await self._store.jobs(ids[start : start + FEW])).items():
+                facts.size += size(row.result or "null") + 1
+                enough = facts.size > self._turning.most
+                facts.rows[id] = replace(row, args="[]", kwargs="{}", result=None) if enough else row
 
     async def _members(self, group: Job) -> dict[str, State]:
         # the others are of what it waited for before it was spread

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from house import ANY, House, spec, story
 
 from easyjobs.core import workflow
+from easyjobs.core.events import Gathered
+from easyjobs.core.job import Job
+from easyjobs.core.states import State
 from easyjobs.core.task import Options, TaskSpec
 from easyjobs.core.workflow import Graph, Node, Take
 from easyjobs.errors import Conflict, NotFound
-from easyjobs.hub.running import item_id, node_id
+from easyjobs.hub.entries import Facts
+from easyjobs.hub.running import Running, item_id, node_id
 from easyjobs.protocol.messages import Ack
 
 ADD = spec("add", retries=0)
 LIST = Node("list", "add")
 EACH = Node("each", "add", args="[null]", over=Take(("args", 0), "list"))
 SUM = Node("sum", "add", args="[null]", takes=(Take(("args", 0), "each"),))
+LONE = TaskSpec(
+    "q", "lone", ANY, Options(retries=0), kind="workflow", graph=Graph((Node("add", "add"),), Take((), "add"))
+)
 FLOW = TaskSpec(
     "q", "flow", ANY, Options(retries=0), kind="workflow", graph=Graph(workflow.order([LIST, EACH, SUM]), None)
 )
@@ -98,3 +107,78 @@ async def test_a_node_whose_task_nobody_knew_is_repeated_with_its_run_only(house
     await house.worker(spec("later"), worker_id="w2")
     with pytest.raises(Conflict, match="repeat run"):
         await house.hub.retry(node_id(run.id, "late"), "me")
+
+
+@story
+async def test_a_job_that_fails_while_the_end_of_its_run_is_looked_at_is_not_overlooked(house: House) -> None:
+    await house.open()
+    peer = await house.worker(spec("add", retries=0, run_after=("aside",)), spec("aside", retries=0), LONE, slots=5)
+    run = await house.submit("lone")
+    only = await peer.begin()
+    by_run = house.store.by_run
+
+    async def as_it_was(ids: Sequence[str]) -> dict[str, dict[State, int]]:
+        counts = await by_run(ids)
+        house.store.by_run = by_run  # type: ignore[method-assign]
+        peer.fail(await peer.begin())
+        await house.settle()
+        return counts
+
+    house.store.by_run = as_it_was  # type: ignore[method-assign,assignment]
+    peer.finish(only)
+    await house.settle(1.0)
+    row = await house.row(run.id)
+    assert row.state == "failed"
+    assert "the first is aside (" in (row.error or "")
+
+
+@story
+async def test_of_several_that_failed_the_one_that_did_first_is_named(house: House) -> None:
+    await house.open()
+    peer = await house.worker(ADD, FLOW)
+    run = await house.submit("flow")
+    peer.finish(await peer.begin(), [1, 2, 3])
+    for _ in range(3):
+        peer.fail(await peer.begin())
+        await house.settle(1.0)
+    assert "the first is each[0] (" in ((await house.row(run.id)).error or "")
+
+
+@story
+async def test_what_a_run_gives_is_measured_in_bytes(house: House) -> None:
+    await house.open()
+    twice = Graph(
+        (Node("add", "add"),), gives=(Take(("args", 0, 0), "add"), Take(("args", 0, 1), "add")), shape="[0,0]"
+    )
+    peer = await house.worker(ADD, TaskSpec("q", "twice", ANY, Options(retries=0), kind="workflow", graph=twice))
+    run = await house.submit("twice")
+    most = house.hub.limits.result
+    peer.finish(await peer.begin(), "ü" * (most // 4))
+    await house.settle()
+    row = await house.row(run.id)
+    assert row.state == "failed"
+    assert f"{most} are allowed" in (row.error or "")
+
+
+@story
+async def test_of_a_list_that_is_too_large_not_all_is_held(house: House) -> None:
+    await house.open()
+    peer = await house.worker(ADD, FLOW)
+    run = await house.submit("flow")
+    peer.finish(await peer.begin(), [1, 2, 3, 4])
+    most = house.hub.limits.result
+    for _ in range(4):
+        peer.finish(await peer.begin(), "x" * (most - 10))
+    held: list[int] = []
+    gather = Running.gather
+
+    def looked_at(self: Running, row: Job, facts: Facts) -> Gathered:
+        held.append(sum(len(job.result or "") for job in facts.rows.values()))
+        return gather(self, row, facts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Running, "gather", looked_at)
+        await house.settle(1.0)
+    assert held == [most - 8], "one of them fits"
+    each = await house.row(node_id(run.id, "each"))
+    assert f"the list of its 4 results has {4 * (most - 8) + 5} bytes; {most} are allowed" in (each.error or "")
