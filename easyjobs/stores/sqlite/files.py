@@ -55,7 +55,8 @@ class FileLock:
 def open_writer(path: str, *, beside: bool = False) -> sqlite3.Connection:
     """The one connection that writes, on a file that was checked and has the newest schema. Under the write lock.
 
-    The file is made if it is not there. `beside` others who use it, it was checked, and is not migrated.
+    The file is made if it is not there. `beside` others who use it, it was checked, and is not migrated, but for one
+    that is new: several processes may begin at once.
 
     :raises StoreCorrupt: it is damaged, no store, or of a newer version. StoreLocked: those others know an older
         schema. sqlite3.Error: it cannot be used.
@@ -69,7 +70,7 @@ def open_writer(path: str, *, beside: bool = False) -> sqlite3.Connection:
         _recognise(connection, path)
         _prepare(connection, path)
         if beside:
-            _check_version(connection, path)
+            _join(connection, path)
         else:
             _check(connection, path)
             _migrate(connection)
@@ -110,9 +111,11 @@ def _check(connection: sqlite3.Connection, path: str) -> None:
         raise StoreCorrupt(f"The store {path} is damaged: {verdict}. Restore it from a backup.")
 
 
-def _check_version(connection: sqlite3.Connection, path: str) -> None:
+def _join(connection: sqlite3.Connection, path: str) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version < len(migrations()):
+    if version == 0:
+        _migrate(connection)  # it is new, and we were quicker than who came first
+    elif version < len(migrations()):
         raise StoreLocked(f"The store {path} is in use by processes of an older version: stop them all first.")
 
 

@@ -249,3 +249,11 @@ async def test_lanes_are_found_in_order_also_those_that_are_no_text(tmp_path: Pa
             await manager.store.lanes()
             == [lane._replace(queue=lane.queue.replace("b", r"\xff")) for lane in lanes[4:]] + lanes[:4]
         )
+
+
+async def test_whoever_is_first_at_a_new_file_makes_its_tables(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    files.open_writer(str(path), beside=True).close()
+    files.open_writer(str(path)).close()
+    async with hands(path, "one"), hands(path, "two"):
+        pass
