@@ -255,5 +255,5 @@ async def test_whoever_is_first_at_a_new_file_makes_its_tables(tmp_path: Path) -
     path = tmp_path / "jobs.db"
     files.open_writer(str(path), beside=True).close()
     files.open_writer(str(path)).close()
-    async with hands(path, "one"), hands(path, "two"):
+    async with hands(path, "manager", "other"):
         pass
