@@ -59,8 +59,8 @@ class Candidate(NamedTuple):
 class Facts(msgspec.Struct):
     """What was read for a job whose turn has come: when what it needs was last done, by key; the jobs on their way, by
     task; the states of a group's members, by id; other jobs, by id, of which it takes something. Of a run that is to
-    end: how many of its jobs are in each state, those that have not ended, and the first that did not complete. Of a map
-    that is to end: the bytes of its results, with one for what follows each; those past what is allowed are not kept.
+    end: how many of its jobs are in each state, those that have not ended, and the first that did not complete. Of a
+    map that is to end: the bytes of its results, with one for what follows each; those past the limit are not kept.
     """
 
     fresh: dict[str, float] = {}
