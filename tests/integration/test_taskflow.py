@@ -313,13 +313,18 @@ async def test_the_urgent_are_first_by_name_and_by_number(store: str) -> None:
     ]
     work = flow(default_priority="low")
     Does(lambda ti: order.append(ti.task_name), name="node", workflow=work)
-    taskflow = application(store, work, *named)
+    usual = flow("usual")
+    for name in ("low", "high"):
+        Does(lambda ti: order.append(ti.task_name), name=name, workflow=usual, default_priority=name)
+    taskflow = application(store, work, usual, *named)
     run = await taskflow.queue_workflow_async("flow", priority="critical")
     jobs = [await taskflow.queue_task_async(f"p{i}") for i in range(5)]
     jobs.append(await taskflow.queue_task_async("p0", priority=99))
     async with working(taskflow, slots=1) as (hub,):
         for job in [*jobs, run]:
             assert (await hub.wait(job.id, 20)).state == "completed"
+        assert (await hub.wait((await taskflow.queue_workflow_async("usual")).id, 20)).state == "completed"
+    assert [order.pop(-2), order.pop()] == ["high", "low"], "in a run that is normal their own counts"
     assert order[0] == "p0"
     assert set(order[1:3]) == {"p4", "node"}, "the tasks of a run are as urgent as it"
     assert order[3:] == ["p2", "p3", "p1", "p0"]
