@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from easyjobs.cli.commands import commands
+from easyjobs.cli.taskflow import commands as of_taskflow
 from easyjobs.core.states import FINAL, STATES, TRANSITIONS
 from easyjobs.protocol import messages
 from easyjobs.settings import ManagerSettings, WorkerSettings, variables
@@ -85,7 +86,7 @@ def _plain(default: object) -> object:
 
 
 def cli() -> str:
-    """The help of every command."""
+    """The help of every command, those of an application of Taskflow last."""
     pages: list[str] = []
 
     def add(command: click.Command, path: str, parent: click.Context | None) -> None:
@@ -99,6 +100,7 @@ def cli() -> str:
                     add(found, f"{path} {name}", context)
 
     add(commands, "easyjobs", None)
+    add(of_taskflow, "python main.py", None)
     return "\n\n".join(pages)
 
 

@@ -501,3 +501,16 @@ async def test_monitors_are_told_and_one_that_fails_harms_nothing(store: str) ->
         ("task_failed", "bad.node"),
         ("workflow_failed", "bad"),
     ]
+
+
+async def test_a_worker_that_ends_tells_what_runs_and_hands_it_back(store: str) -> None:
+    patient = Patient(name="patient")
+    taskflow = application(store, patient)
+    worker = taskflow.puller(max_tasks_per_worker=1)
+    async with pulling(worker, taskflow.store) as hub:
+        await worker.start()
+        job = await taskflow.queue_task_async("patient")
+        await asyncio.to_thread(patient.begun.wait, 20)
+        await worker.stop(0.0)
+        row = await hub.job(job.id)
+        assert (row.state, row.failures, patient.killed) == ("queued", 0, [job.id]), "half of it is no result"
