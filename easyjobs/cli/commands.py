@@ -18,6 +18,7 @@ COMMANDS: Final = (
     "scheduler",
     "api-server",
     "run",
+    "schedule",
     "run-until-empty",
     "jobs",
     "workflows",

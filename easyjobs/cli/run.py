@@ -17,14 +17,14 @@ from easyjobs.background import Nursery
 from easyjobs.cli.asking import as_json, print_json
 from easyjobs.cli.following import exit_of
 from easyjobs.cli.http import Api
-from easyjobs.cli.logs import INTERRUPTED
+from easyjobs.cli.logs import AGAIN, INTERRUPTED
 from easyjobs.cli.run_display import display, summary
 from easyjobs.cli.runs import nodes_of
 from easyjobs.cli.secret import read_secret, secret_option
 from easyjobs.cli.text import plain
 from easyjobs.core.task import is_name
-from easyjobs.errors import ConfigurationError, Refused, RegistrationError
-from easyjobs.faces.conducting import Conductor, Here, Json, Progress, hub_here
+from easyjobs.errors import ConfigurationError, ConnectionLost, Refused, RegistrationError
+from easyjobs.faces.conducting import Conductor, Here, Json, Look, Progress, hub_here
 from easyjobs.faces.jobs_file import Plan, read_plan
 from easyjobs.faces.script_events import Events, find_events, settled
 from easyjobs.faces.taskmaster import Order, host, script_worker
@@ -33,7 +33,12 @@ from easyjobs.settings import manager_settings, worker_settings
 from easyjobs.tasks.scripts import name_of_script, scripts_check
 from easyjobs.workers.signals import stop_signals
 
+log = logging.getLogger("easyjobs")
+
 WRONG: Final = 2
+PAUSE: Final = 1.0
+"""Seconds until a manager that did not answer is asked again."""
+
 FEWEST: Final = 4
 """Scripts that run at once on a machine of fewer processors."""
 
@@ -126,12 +131,15 @@ def command(
 async def _run_here(given: Given, url: str, raw: bool) -> int:
     order = None if given.file is None else new_order(given)
     if order is not None:
-        events = _judged(order)
+        check_here(order)
+        events = events_of(order)
     async with hub_here(url) as here:
         if order is None:
             order = await _resumed_here(here, given)
-            events = _judged(order)
-        for worker in (script_worker(order, given.slots), hosting := host(order, events)):
+            check_here(order)
+            events = events_of(order)
+        hosting = host([(order, None)], events)
+        for worker in (script_worker([order], given.slots), hosting):
             await here.start(worker)
         conductor = Conductor(order, hosting, here.look)
         id = given.resume or await _begin(conductor)
@@ -146,10 +154,10 @@ async def _resumed_here(here: Here, given: Given) -> Order:
     return order
 
 
-def _judged(order: Order) -> Events | None:
-    """The events of an order, whose scripts can run here.
+def check_here(order: Order) -> None:
+    """Pass an order whose scripts can run here.
 
-    :raises Wrong: one cannot, or the events will not do.
+    :raises Wrong: one cannot; says all.
     """
     try:
         problems = scripts_check(order.folder, [path for _, path in order.plan.scripts()])
@@ -157,7 +165,6 @@ def _judged(order: Order) -> Events | None:
         raise Wrong(plain(str(error))) from None
     if problems:
         raise Wrong("; ".join(plain(str(problem)) for problem in problems))
-    return events_of(order)
 
 
 # -- on a cluster
@@ -166,25 +173,42 @@ def _judged(order: Order) -> Events | None:
 async def _run_there(given: Given, api: Api, url: str, secret: str | None, raw: bool) -> int:
     if given.file is not None:
         order = new_order(given, given.queue)
-        _check_known(order, api)
+        check_known(order, api)
     else:
         run = api.get("runs", given.resume or "")
         order = _again(Order.of_run(run["queue"], run["workflow"], run["kwargs"]), given)
         if order.apart:
             raise Wrong(f"the run {given.resume} is not one of a cluster: its own store has it, --store URL")
-    worker = host(order, events_of(order), url=url, secret=secret)
-
-    async def look(id: str, seconds: float) -> tuple[Json, list[Json]]:
-        run = await asyncio.to_thread(api.get, "runs", id, wait=seconds)
-        return run, await asyncio.to_thread(lambda: list(nodes_of(api, id)))
-
+    worker = host([(order, None)], events_of(order), url=url, secret=secret)
     async with worker:
-        conductor = Conductor(order, worker, look)
+        conductor = Conductor(order, worker, looking(api))
         id = given.resume or await _begin(conductor)
         return await _conduct(Begun(id, conductor, url), raw)
 
 
-def _check_known(order: Order, api: Api) -> None:
+def looking(api: Api) -> Look:
+    """How to look at runs of a manager; one that is away for a while is waited for."""
+
+    async def look(id: str, seconds: float) -> tuple[Json, list[Json]]:
+        while True:
+            try:
+                run = await asyncio.to_thread(api.get, "runs", id, wait=seconds)
+                return run, await asyncio.to_thread(lambda: list(nodes_of(api, id)))
+            except ConnectionLost as lost:
+                log.warning("%s", lost)
+            except Refused as refused:
+                if refused.status not in AGAIN:
+                    raise
+            await asyncio.sleep(PAUSE)
+
+    return look
+
+
+def check_known(order: Order, api: Api) -> None:
+    """Pass an order whose scripts some worker of a manager has, or had.
+
+    :raises Wrong: none has one of them.
+    """
     wrong = [path for path in order.tasks() if not is_name(name_of_script(path))]
     if wrong:
         raise Wrong(f"no worker can have {', '.join(map(repr, wrong))}: 1 to 128 of A-Z a-z 0-9 _ . - are wanted")
@@ -206,16 +230,28 @@ def new_order(given: Given, scripts: str = "") -> Order:
     :raises Wrong: the file will not do.
     """
     file = Path(given.file or "")
-    try:
-        plan: Plan = read_plan(file)
-    except ConfigurationError as error:
-        raise Wrong(plain(str(error))) from None
-    folder = given.folder or os.environ.get("EASYJOBS_SCRIPTS") or str(file.parent)
+    plan, folder = plan_in(file), folder_of(given.folder, file)
     events = None if given.events is None else settled(given.events)
     # what no process must serve may be one workflow each time; else it is a new one, that nobody else takes up
     stable = scripts and events is None
     token = hashlib.sha256(msgspec.json.encode(plan)).hexdigest()[:12] if stable else Ids().token()[:12]
-    return Order.fresh(plan, file.stem, token, str(Path(folder).resolve()), events, scripts)
+    return Order.fresh(plan, file.stem, f"run-{token}", folder, events, scripts)
+
+
+def plan_in(file: Path) -> Plan:
+    """The plan that a file holds.
+
+    :raises Wrong: it will not do.
+    """
+    try:
+        return read_plan(file)
+    except ConfigurationError as error:
+        raise Wrong(plain(str(error))) from None
+
+
+def folder_of(given: str | None, file: Path) -> str:
+    """Where the scripts of a file are."""
+    return str(Path(given or os.environ.get("EASYJOBS_SCRIPTS") or file.parent).resolve())
 
 
 def events_of(order: Order) -> Events | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,9 +23,6 @@ from easyjobs.wire.link import Link
 from easyjobs.workers.worker import EasyJobsWorker
 
 READY, COMPLETE, FAIL = EVENTS
-OWN: Final = "run-"
-"""How the queues of runs begin."""
-
 EVENTS_AT_ONCE: Final = 16
 """Events that one process tells at once."""
 
@@ -56,10 +53,9 @@ class Order(msgspec.Struct, frozen=True):
     events: str | None = None
 
     @classmethod
-    def fresh(cls, plan: Plan, name: str, token: str, folder: str, events: str | None, scripts: str = "") -> Order:
-        """A new one. `token` must be its own; without `scripts` it has a queue of its own for these too."""
-        queue = f"{OWN}{token}"
-        name = _UNFIT.sub("_", name)[:_LONGEST]
+    def fresh(cls, plan: Plan, name: str, queue: str, folder: str, events: str | None, scripts: str = "") -> Order:
+        """A new one. The `queue` must be its own; without `scripts` it has another for these too."""
+        name = clean(name)[:_LONGEST]
         name = f"{name}_" if name in EVENTS or not is_name(name) else name
         return cls(plan, name, queue, folder, scripts or f"{queue}.scripts", events)
 
@@ -152,6 +148,17 @@ class Order(msgspec.Struct, frozen=True):
             )
 
 
+def clean(text: str) -> str:
+    """`text` with nothing that the name of a task may not have."""
+    return _UNFIT.sub("_", text)
+
+
+def by_frequency(plan: Plan) -> dict[int, Plan]:
+    """The jobs of a plan by their frequency, in days."""
+    days = sorted({job.frequency for job in plan.jobs})
+    return {number: Plan(tuple(job for job in plan.jobs if job.frequency == number)) for number in days}
+
+
 def ready(name: str) -> str:
     """The node in which `on_task_ready` of a script is called."""
     return f"{name}:ready"
@@ -162,34 +169,46 @@ def done(name: str) -> str:
     return f"{name}:complete"
 
 
-def script_worker(order: Order, slots: int) -> EasyJobsWorker:
-    """A worker of the scripts of an order that has them for itself; it is not given a hub yet.
+def script_worker(orders: Sequence[Order], slots: int) -> EasyJobsWorker:
+    """A worker of the scripts of orders that have them for themselves; it is not given a hub yet.
 
     :raises RegistrationError: one cannot run here.
     """
-    worker = EasyJobsWorker(order.scripts, max_tasks_per_worker=slots, connect=_nowhere, embedded=True)
-    for path, name in order.tasks().items():
-        worker.script(path, namespace=order.scripts, name=name, folder=order.folder, retries=0)
+    queues = [order.scripts for order in orders]
+    worker = EasyJobsWorker(queues, max_tasks_per_worker=slots, connect=_nowhere, embedded=True)
+    for order in orders:
+        for path, name in order.tasks().items():
+            worker.script(path, namespace=order.scripts, name=name, folder=order.folder, retries=0)
     return worker
 
 
 def host(
-    order: Order, events: Events | None, rule: Rule | None = None, *, url: str | None = None, secret: str | None = None
+    orders: Sequence[tuple[Order, Rule | None]],
+    events: Events | None,
+    *,
+    url: str | None = None,
+    secret: str | None = None,
 ) -> EasyJobsWorker:
-    """A worker that brings along the workflow of an order, and tells its events. Without the `url` of a manager it is
-    not given a hub yet.
+    """A worker that brings along the workflows of orders, with their schedules, and tells their events. Without the
+    `url` of a manager it is not given a hub yet.
 
     :raises ConfigurationError: the URL or the secret will not do.
     """
     settings: dict[str, Any] = {"manager_url": url, "manager_secret": secret}
     if url is None:
         settings = {"connect": _nowhere, "embedded": True}
-    worker = EasyJobsWorker(order.queue, max_tasks_per_worker=EVENTS_AT_ONCE, **settings)
-    worker.offer(order.spec(rule))
-    if events is not None:
-        for name, function in _Told(worker, order.plan, events).functions().items():
-            worker.task(namespace=order.queue, name=name, retries=0)(function)
+    worker = EasyJobsWorker([order.queue for order, _ in orders], max_tasks_per_worker=EVENTS_AT_ONCE, **settings)
+    for order, rule in orders:
+        worker.offer(order.spec(rule))
+        if events is not None:
+            for name, function in _Told(worker, order.plan, events).functions().items():
+                worker.task(namespace=order.queue, name=name, retries=0)(function)
     return worker
+
+
+def forget(worker: EasyJobsWorker, queue: str, name: str, order: Order) -> None:
+    """Have `worker` take away the schedule that an earlier order of that queue and name had."""
+    worker.offer(msgspec.structs.replace(order.spec(), queue=queue, name=name))
 
 
 async def _nowhere() -> Link:

@@ -26,6 +26,7 @@ FIELDS = [
     "jitter",
     "misfire",
     "overlap",
+    "every_days",
     "words",
     "source",
     "paused",
@@ -51,6 +52,7 @@ async def test_a_schedule_is_made_shown_and_removed() -> None:
                 "jitter": 5,
                 "misfire": "none",
                 "overlap": "skip",
+                "every_days": 2,
                 "title": "every morning",
             },
         )
@@ -58,7 +60,7 @@ async def test_a_schedule_is_made_shown_and_removed() -> None:
         schedule = made.json()
         assert list(schedule) == FIELDS
         assert made.headers["location"] == f"/api/schedules/{schedule['id']}"
-        assert schedule["upcoming"] == ["2030-07-01T05:00:00Z", "2030-07-02T05:00:00Z", "2030-07-03T05:00:00Z"]
+        assert schedule["upcoming"] == ["2030-07-01T05:00:00Z", "2030-07-03T05:00:00Z"]
         assert (schedule["start_at"], schedule["end_at"]) == ("2030-06-30T22:00:00Z", "2030-07-03T12:00:00Z")
         assert (schedule["args"], schedule["kwargs"], schedule["title"]) == ([], {"a": 1}, "every morning")
         assert (schedule["misfire"], schedule["overlap"], schedule["jitter"]) == ("none", "skip", 5.0)
@@ -68,7 +70,7 @@ async def test_a_schedule_is_made_shown_and_removed() -> None:
             None,
             False,
         )
-        assert schedule["words"]
+        assert (schedule["every_days"], "only on each 2nd day" in schedule["words"]) == (2, True)
         assert (await http.get(made.headers["location"])).json() == schedule
         assert (await http.get("/api/schedules")).json() == {"items": [schedule], "next": None}
         assert (await http.delete(made.headers["location"])).status_code == 204

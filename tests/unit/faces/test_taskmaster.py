@@ -20,7 +20,7 @@ PLAN = plan_of(
 
 
 def order(events: str | None = None, scripts: str = "") -> Order:
-    return Order.fresh(PLAN, "jobs", "t0", "/scripts", events, scripts)
+    return Order.fresh(PLAN, "jobs", "run-t0", "/scripts", events, scripts)
 
 
 def test_steps_follow_each_other_and_jobs_do_not() -> None:
@@ -71,18 +71,18 @@ def test_a_run_of_something_else_is_refused() -> None:
 
 def test_scripts_that_are_ours_alone_have_names_whatever_they_are_called() -> None:
     plan = plan_of([{"name": "x", "steps": ["my script.py", "a/b.py", "a.b.py", "é/" + "x" * 200, "a/b.py"]}])
-    ours = Order.fresh(plan, "jobs", "t0", "/scripts", None)
+    ours = Order.fresh(plan, "jobs", "run-t0", "/scripts", None)
     names = list(ours.tasks().values())
     assert len(set(names)) == len(names) == 4
     assert all(map(is_name, names))
     ours.spec()
-    theirs = Order.fresh(plan, "jobs", "t0", "/scripts", None, "DEFAULT")
+    theirs = Order.fresh(plan, "jobs", "run-t0", "/scripts", None, "DEFAULT")
     assert (theirs.apart, ours.apart, theirs.tasks()["a/b.py"]) == (False, True, "a.b.py")
 
 
 @pytest.mark.parametrize("name", ["", "on_task_fail", "my jobs", "…", "x" * 300])
 def test_the_workflow_has_a_name_whatever_the_file_is_called(name: str) -> None:
-    made = Order.fresh(PLAN, name, "t0", "/scripts", "events.py")
+    made = Order.fresh(PLAN, name, "run-t0", "/scripts", "events.py")
     assert is_name(made.name)
     assert made.name != "on_task_fail"
 
