@@ -90,6 +90,10 @@ def later(a: int):
 @task(retries=0)
 def bad():
     raise ValueError("always")
+
+@task(retries=0)
+def worse(text: str):
+    raise ValueError(text)
 """
 
 
@@ -472,6 +476,21 @@ async def test_the_views_show_times_and_json(deployed: str, tasks: ModuleType) -
         )
         assert row["path"] == "x"
         assert await fetch(f"SELECT * FROM {someone.schema}.running") is None
+
+
+async def test_a_text_that_postgresql_cannot_hold_spoils_no_view(deployed: str, tasks: ModuleType) -> None:
+    async with caller(deployed) as someone:
+        jobmaster = JobMaster(deployed, schema=someone.schema, modules=[tasks])
+        for text in ("\0\0b", "a\\u0000\0", "\\\0"):
+            await jobmaster.insert_job_async(NAME, "worse", 0, {"text": text})
+        await jobmaster.run_async()
+        failed = await someone.connection.fetch(
+            "SELECT error_message, arguments ->> 'text' AS text, error ->> 'traceback' AS traceback"
+            f" FROM {someone.schema}.failed ORDER BY seq"
+        )
+        shown = ["\ufffd\ufffdb", "a\\u0000\ufffd", "\\\ufffd"]
+        assert [(row["error_message"], row["text"]) for row in failed] == [(text, text) for text in shown]
+        assert all("ValueError" in row["traceback"] for row in failed)
 
 
 def test_the_views_of_a_file(tmp_path: Path, tasks: ModuleType) -> None:
