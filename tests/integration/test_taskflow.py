@@ -514,3 +514,10 @@ async def test_a_worker_that_ends_tells_what_runs_and_hands_it_back(store: str) 
         await worker.stop(0.0)
         row = await hub.job(job.id)
         assert (row.state, row.failures, patient.killed) == ("queued", 0, [job.id]), "half of it is no result"
+
+
+async def test_processes_may_begin_at_once_where_there_is_nothing_yet(store: str) -> None:
+    taskflow = application(store, Does(lambda ti: ti.params, name="t"))
+    jobs = await asyncio.gather(*(taskflow.queue_task_async("t", {"n": n}) for n in range(6)))
+    async with working(taskflow) as (hub,):
+        assert [result(await hub.wait(job.id, 20)) for job in jobs] == [{"n": n} for n in range(6)]
