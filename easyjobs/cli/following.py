@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+import threading
 from typing import Any, Final
 
 import click
 
 from easyjobs.cli.http import Api
-from easyjobs.cli.logs import EXITS, INTERRUPTED, OTHERWISE
+from easyjobs.cli.logs import AGAIN, EXITS, FIRST_PAUSE, INTERRUPTED, LONGEST_PAUSE, OTHERWISE
 from easyjobs.cli.text import plain
 from easyjobs.clock import SystemClock
 from easyjobs.core.states import FINAL
+from easyjobs.errors import ConnectionLost, Refused
 
 __all__ = ["INTERRUPTED", "exit_of", "follow", "mark"]
 
@@ -25,25 +27,42 @@ _MARKS: Final = {"completed": "✔", "failed": "✘", "cancelled": "■", "skipp
 _QUIET: Final = frozenset(("planned", "waiting", "queued"))
 
 
-def follow(api: Api, run: dict[str, Any]) -> dict[str, Any]:
-    """Print what the tasks of a run do, until it has ended; how it ended. Ctrl-C goes through, and leaves it alone."""
+def follow(api: Api, run: dict[str, Any], *, aside: bool = False) -> dict[str, Any]:
+    """Print what the tasks of a run do, until it has ended; how it ended. Ctrl-C goes through, and leaves it alone. A
+    manager that restarts meanwhile is waited for.
+
+    :param aside: print to stderr, as what is said on stdout is for programs.
+    """
     clock = SystemClock()
     began = clock.monotonic()
     shown: dict[str, str] = {}
-    click.echo(plain(f"{run['queue']}:{run['workflow']} {run['id']}"))
+    click.echo(plain(f"{run['queue']}:{run['workflow']} {run['id']}"), err=aside)
     last = ""
+    pause = FIRST_PAUSE
     while True:
-        run = api.get("runs", run["id"], wait=LOOK)
-        if (run["tasks"] or 0) <= MOST:
-            _print_moves(api, run, shown)
-        elif (line := ", ".join(f"{number} {state}" for state, number in run["jobs"].items())) != last:
-            last = line
-            click.echo(f"{run['progress']:>4.0%}  {line}")
+        try:
+            run = api.get("runs", run["id"], wait=LOOK)
+            if (run["tasks"] or 0) <= MOST:
+                _print_moves(api, run, shown, aside)
+            elif (line := ", ".join(f"{number} {state}" for state, number in run["jobs"].items())) != last:
+                last = line
+                click.echo(f"{run['progress']:>4.0%}  {line}", err=aside)
+        except (ConnectionLost, Refused) as error:
+            if isinstance(error, Refused) and error.status not in AGAIN:
+                raise
+            if pause == FIRST_PAUSE:
+                click.echo("the connection ended; waiting for the manager", err=True)
+            threading.Event().wait(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)
+            continue
+        if pause != FIRST_PAUSE:
+            click.echo("the manager is back", err=True)
+            pause = FIRST_PAUSE
         if run["finished_at"] is not None:
             break
     took = clock.monotonic() - began
     ended = ", ".join(f"{number} {state}" for state, number in run["jobs"].items())
-    click.echo(f"{run['state']} after {took:.1f} s: {ended}")
+    click.echo(f"{run['state']} after {took:.1f} s: {ended}", err=aside)
     if run["error"]:
         click.echo(plain(f"{run['error'].get('type')}: {run['error'].get('message')}"), err=True)
     return run
@@ -54,7 +73,7 @@ def exit_of(run: dict[str, Any]) -> int:
     return EXITS.get(run["state"], OTHERWISE)
 
 
-def _print_moves(api: Api, run: dict[str, Any], shown: dict[str, str]) -> None:
+def _print_moves(api: Api, run: dict[str, Any], shown: dict[str, str], aside: bool) -> None:
     cursor: str | None = None
     while True:
         page = api.get("runs", run["id"], "tasks", limit=MOST, cursor=cursor)
@@ -64,7 +83,7 @@ def _print_moves(api: Api, run: dict[str, Any], shown: dict[str, str]) -> None:
                 continue
             shown[node["name"]] = state
             note = (node["error"] or {}).get("message", "").partition("\n")[0] if state in FINAL | {"retry"} else ""
-            click.echo(plain(f"  {mark(state)} {node['name']:<24} {state:<9} {note}".rstrip()))
+            click.echo(plain(f"  {mark(state)} {node['name']:<24} {state:<9} {note}".rstrip()), err=aside)
         cursor = page["next"]
         if cursor is None:
             return

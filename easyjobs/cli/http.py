@@ -109,6 +109,8 @@ class Api:
     def _lost(self) -> Iterator[None]:
         try:
             yield
+        except httpx.LocalProtocolError as error:
+            raise ConfigurationError(f"this cannot be asked for: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ConnectionLost(
                 f"no manager answers at {self._url}: {error or type(error).__name__}; {WHERE}"
@@ -117,7 +119,7 @@ class Api:
     def _ask(
         self, method: str, path: tuple[str, ...], query: dict[str, Any], body: object = None, key: str | None = None
     ) -> Any:
-        headers = {} if key is None else {"Idempotency-Key": key}
+        headers = {} if key is None else {b"Idempotency-Key": key.encode(errors="surrogateescape")}
         with self._lost():
             response = self._client.request(method, self._at(path), params=query, json=body, headers=headers)
         self._judge(response)

@@ -89,21 +89,23 @@ def run_workflow(
     """Run a workflow; the id of the run is printed.
 
     A VALUE is read as JSON where it is some, else it is text. With --follow the exit code is 0 when it completed, 1
-    when it failed, 3 when it was cancelled or skipped.
+    when it failed, 3 when it was cancelled or skipped; with --json besides, stdout has the run as it ended, alone.
 
       easyjobs workflows run nightly day=2026-01-31 --follow
     """
     body = arguments_given(arguments, by_name)
     run = api.post("workflows", name, "runs", body=body, key=key, priority=priority, delay=delay)
+    if followed:
+        try:
+            run = follow(api, run, aside=raw)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
     if raw:
         print_json(run)
     elif not followed:
         click.echo(run["id"])
     if followed:
-        try:
-            sys.exit(exit_of(follow(api, run)))
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
+        sys.exit(exit_of(run))
 
 
 def _row(workflow: dict[str, Any]) -> tuple[str, ...]:
