@@ -46,11 +46,11 @@ class JobOut(msgspec.Struct, frozen=True):
     error: Json
     parent: str | None
     run: Annotated[str, Meta(description="The run of a workflow that it is part of.")] | None
-    node: Annotated[str, Meta(description="What it is called there.")] | None
     key: str | None
     progress: Annotated[Raw, Meta(description="`{value, note}` or null.")]
     schedule: Annotated[str, Meta(description="The schedule that made it.")] | None
     tick: Annotated[Time, Meta(description="The time at which that was due.")] | None
+    node: Annotated[str, Meta(description="What it is called in its `run`.")] | None
 
 
 class JobPage(msgspec.Struct, frozen=True):
@@ -242,11 +242,11 @@ def job_out(job: Job) -> JobOut:
         raw(job.error),
         job.parent,
         job.run,
-        job.node,
         job.key,
         raw(shown_progress(job)),
         job.schedule,
         maybe_time(job.tick),
+        job.node,
     )
 
 

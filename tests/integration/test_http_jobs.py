@@ -32,6 +32,7 @@ FIELDS = [
     "progress",
     "schedule",
     "tick",
+    "node",
 ]
 
 
