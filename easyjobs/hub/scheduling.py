@@ -57,9 +57,9 @@ class Scheduling:
 
     async def follow(self) -> None:
         """Take in what other managers have written. Raises StoreError."""
-        since = self._store.now()
+        before = self.timetable.known()
         rows = await self._store.schedules()
-        self.timetable.follow(rows, await self._store.pauses(), since)
+        self.timetable.follow(rows, await self._store.pauses(), before)
 
     def registered(self, specs: Iterable[TaskSpec]) -> None:
         """These are tasks as they are known now; their schedules follow them. May be said again."""

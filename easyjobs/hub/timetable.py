@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from easyjobs.core.schedule import Schedule
 from easyjobs.errors import NotFound
@@ -48,8 +48,14 @@ class Timetable:
         for row in rows:
             self.put(row)
 
-    def follow(self, rows: Iterable[Schedule], pauses: Iterable[Pause], since: float) -> None:
-        """Take in what the store held at `since`: other managers write it too."""
+    def known(self) -> dict[str, Schedule]:
+        """All rows as they are now."""
+        return {id: planned.row for id, planned in self.rows.items()}
+
+    def follow(self, rows: Iterable[Schedule], pauses: Iterable[Pause], before: Mapping[str, Schedule]) -> None:
+        """Take in what the store holds: other managers write it too. `before`: what was `known` when the store was
+        asked; what came here since is not missing because the answer has it not.
+        """
         self.pauses.clear()
         self.pauses.update({pause.name: pause for pause in pauses if pause.kind == "schedule"})
         stored = {row.id: row for row in rows}
@@ -58,7 +64,7 @@ class Timetable:
             if planned is None or planned.row.version < row.version:
                 self.put(row)
         for id, planned in list(self.rows.items()):
-            if id not in stored and planned.row.updated_at < since:
+            if id not in stored and planned.row is before.get(id):
                 self.drop(id)
 
     def learn_pause(self, id: str, pauses: Iterable[Pause]) -> None:

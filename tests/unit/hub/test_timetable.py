@@ -88,3 +88,18 @@ def test_places_that_are_out_of_date_are_swept_out(monkeypatch: pytest.MonkeyPat
     assert len(table._heap) <= 20
     assert due(table, 1000.0) == ["a"]
     assert due(table, 1000.0) == []
+
+
+def test_what_others_removed_goes_and_what_came_while_the_store_was_asked_stays() -> None:
+    table = Timetable(Alerts(lambda: 0.0))
+    table.load([row("gone", 10.0), row("kept", 10.0), row("moved", 10.0)], [])
+    before = table.known()
+    answer = [row("kept", 10.0), row("theirs", 10.0)]
+    table.put(row("ours", 10.0))
+    table.put(row("moved", 20.0, 2))
+    table.follow(answer, [Pause("schedule", "kept", "ann", 1.0)], before)
+    assert sorted(table.rows) == ["kept", "moved", "ours", "theirs"]
+    assert list(table.pauses) == ["kept"]
+    table.follow(answer, [], table.known())
+    assert sorted(table.rows) == ["kept", "theirs"]
+    assert table.pauses == {}
