@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import sys
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Final
 
@@ -289,7 +290,8 @@ async def _conduct(begun: Begun, raw: bool) -> int:
     click.echo(plain(f"run {begun.id} in {begun.where}"), err=raw)
     nursery = Nursery("conducting")
     ended: list[tuple[Json, list[Progress]]] = []
-    with display(plan, silent=raw) as screen:
+    aside = redirect_stdout(sys.stderr) if raw else nullcontext()  # events may print, and what we print is JSON then
+    with aside, display(plan, silent=raw) as screen:
 
         async def follow() -> None:
             ended.append(await begun.conductor.follow(begun.id, screen.show))

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import click
 
 from easyjobs.cli.following import mark
-from easyjobs.cli.text import plain
+from easyjobs.cli.text import LiveTree, plain
 from easyjobs.clock import SystemClock
 from easyjobs.core.states import FINAL
 from easyjobs.faces.conducting import Json, Progress
@@ -89,45 +89,33 @@ class Tree(Silent):
     """The jobs with their steps and scripts, drawn anew while they change."""
 
     def __init__(self, plan: Plan) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
         self._plan = plan
         self._clock = SystemClock()
-        self._console = Console()
-        self._live = Live(console=self._console, refresh_per_second=4, transient=False)
+        self._tree = LiveTree()
 
     def __enter__(self) -> Tree:
-        self._live.start()
+        self._tree.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.stop()
+        self._tree.stop()
 
     def show(self, run: Json, scripts: Sequence[Progress]) -> None:
         """As `Display`."""
-        self._live.update(self._drawn(run, scripts), refresh=True)
-
-    def _drawn(self, run: Json, scripts: Sequence[Progress]) -> Any:
-        from rich.text import Text
-        from rich.tree import Tree as Drawing
-
         ended = sum(1 for one in scripts if one.state in FINAL)
-        tree = Drawing(Text(plain(f"{run['workflow']} {run['id']}  {run['state']}  {ended}/{len(scripts)}")))
-        by_job: dict[int, list[Progress]] = {}
+        branches: list[tuple[str, list[tuple[str, str]]]] = [(job.name, []) for job in self._plan.jobs]
         for one in scripts:
-            by_job.setdefault(one.at.job, []).append(one)
-        for number, job in enumerate(self._plan.jobs):
-            branch = tree.add(Text(plain(job.name), style="bold"))
-            for one in by_job.get(number, []):
-                step = f"{one.at.step + 1}. " if one.at.place == 0 else "   "
-                share = "" if one.share is None else f" {one.share:.0%}"
-                note = _why(one) if one.failure else one.note
-                line = f"{step}{mark(one.state)} {one.path}  {one.state}{_took(one, self._clock.wall())}{share}  {note}"
-                branch.add(Text(plain(line.rstrip()), style=_COLOURS.get(one.state, "")))
-        return tree
+            branches[one.at.job][1].append((self._line(one), _COLOURS.get(one.state, "")))
+        self._tree.show(f"{run['workflow']} {run['id']}  {run['state']}  {ended}/{len(scripts)}", branches)
+
+    def _line(self, one: Progress) -> str:
+        step = f"{one.at.step + 1}. " if one.at.place == 0 else "   "
+        share = "" if one.share is None else f" {one.share:.0%}"
+        note = _why(one) if one.failure else one.note
+        took = _took(one, self._clock.wall())
+        return f"{step}{mark(one.state)} {one.path}  {one.state}{took}{share}  {note}".rstrip()
 
 
 def summary(run: Json, scripts: Sequence[Progress], jobs: Sequence[str]) -> None:

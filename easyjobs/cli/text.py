@@ -38,6 +38,37 @@ def aligned(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[s
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
+class LiveTree:
+    """A tree of two levels that is drawn anew in place, by rich, which must be installed. `start` it, `show` it any
+    number of times, `stop` it.
+    """
+
+    def __init__(self) -> None:
+        from rich.live import Live
+
+        self._live = Live(refresh_per_second=4)
+
+    def start(self) -> None:
+        """Take the lines below the cursor."""
+        self._live.start()
+
+    def show(self, title: str, branches: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> None:
+        """Draw it: each branch has its name, and its leaves with the style of each."""
+        from rich.text import Text
+        from rich.tree import Tree
+
+        tree = Tree(Text(plain(title)))
+        for name, leaves in branches:
+            branch = tree.add(Text(plain(name), style="bold"))
+            for line, style in leaves:
+                branch.add(Text(plain(line), style=style))
+        self._live.update(tree, refresh=True)
+
+    def stop(self) -> None:
+        """Leave it as it was drawn last."""
+        self._live.stop()
+
+
 def _drawn(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console

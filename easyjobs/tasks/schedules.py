@@ -24,7 +24,8 @@ class RuleOptions(TypedDict, total=False):
     so many seconds. `misfire`: of the ticks that were missed while no manager was up run the `last` one (default, if
     it is under a day old), `none`, or `all` (the latest 100). `overlap`: when the job before has not ended at a tick,
     `allow` both (default), `skip` the tick, `queue_one`, or `cancel_previous`. `active`: with False it is registered
-    paused, until somebody resumes it.
+    paused, until somebody resumes it. `every_days`: of the days that the expression names only those that lie so many
+    days apart, counted from that of `start_date`, else from 1970-01-01.
     """
 
     default_args: Mapping[str, Any] | None
@@ -36,6 +37,7 @@ class RuleOptions(TypedDict, total=False):
     misfire: Misfire
     overlap: Overlap
     active: bool
+    every_days: int
 
 
 NAMES: Final = frozenset(("schedule", *RuleOptions.__annotations__))
@@ -78,6 +80,7 @@ _KINDS: Final[tuple[tuple[str, type, str], ...]] = (
     ("timezone", str, "text"),
     ("seconds", bool, "True or False"),
     ("active", bool, "True or False"),
+    ("every_days", int, "a whole number"),
 )
 
 
@@ -99,6 +102,7 @@ def _rule(options: Mapping[str, Any]) -> Rule:
         misfire=options.get("misfire", "last"),
         overlap=options.get("overlap", "allow"),
         active=options.get("active", True),
+        every_days=options.get("every_days", 1),
     )
     cron.check(rule)
     return rule

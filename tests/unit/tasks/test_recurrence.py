@@ -227,3 +227,13 @@ def test_what_of_them_does_convert_is_converted() -> None:
 
     given: Any = (["2024-05-01"], {"b": "never"})
     assert bound(f).converter.arguments(*given, as_written=True) == ([date(2024, 5, 1), "never"], {})
+
+
+def test_only_every_third_of_its_days() -> None:
+    assert rule(every_days=3).every_days == 3
+
+
+@pytest.mark.parametrize("wrong", ["3", 0, 3651])
+def test_days_that_cannot_lie_so_far_apart(wrong: Any) -> None:
+    with pytest.raises(RegistrationError, match="every_days must be"):
+        rule(every_days=wrong)
