@@ -93,7 +93,8 @@ def mark(state: str) -> str:
     """What stands before the name of a task in this state, where the terminal can show it."""
     mark = _MARKS.get(state, " ")
     try:
-        mark.encode(sys.stdout.encoding)
+        # what rich puts in place of stdout while it draws has no encoding
+        mark.encode(sys.stdout.encoding or getattr(sys.__stdout__, "encoding", "ascii"))
     except (UnicodeError, LookupError):
         return " "
     return mark
