@@ -31,6 +31,7 @@ from easyjobs.faces.script_events import Events, find_events, settled
 from easyjobs.faces.taskmaster import Order, host, script_worker
 from easyjobs.ids import Ids, is_job_id
 from easyjobs.settings import manager_settings, worker_settings
+from easyjobs.stores import shown_url
 from easyjobs.tasks.scripts import name_of_script, scripts_check
 from easyjobs.workers.signals import stop_signals
 
@@ -144,7 +145,7 @@ async def _run_here(given: Given, url: str, raw: bool) -> int:
             await here.start(worker)
         conductor = Conductor(order, hosting, here.look)
         id = given.resume or await _begin(conductor)
-        return await _conduct(Begun(id, conductor, url, here), raw)
+        return await _conduct(Begun(id, conductor, shown_url(url), here), raw)
 
 
 async def _resumed_here(here: Here, given: Given) -> Order:

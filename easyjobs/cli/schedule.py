@@ -28,6 +28,7 @@ from easyjobs.faces.conducting import Conductor, Json, Look, hub_here
 from easyjobs.faces.script_events import settled
 from easyjobs.faces.taskmaster import Order, by_frequency, clean, forget, host, script_worker
 from easyjobs.settings import manager_settings, worker_settings
+from easyjobs.stores import shown_url
 from easyjobs.stores.base import JobQuery
 from easyjobs.workers.signals import stop_signals
 from easyjobs.workers.worker import EasyJobsWorker
@@ -147,7 +148,7 @@ async def _here(orders: Orders, called: str, url: str, slots: int) -> None:
 
         for one in (script_worker([order for order, _ in orders], slots), worker):
             await here.start(one)
-        await _attend(orders, worker, here.look, find, url)
+        await _attend(orders, worker, here.look, find, shown_url(url))
 
 
 async def _there(orders: Orders, called: str, api: Api, url: str, secret: str | None) -> None:

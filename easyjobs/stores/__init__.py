@@ -49,6 +49,11 @@ def open_store(url: str, *, shared: bool = False) -> Store:
     )
 
 
+def shown_url(url: str) -> str:
+    """`url` as people may see it: without name, password and options."""
+    return _without_password(url).partition("?")[0]
+
+
 def _without_password(url: str) -> str:
     head, at, tail = url.rpartition("@")
     return f"{head.partition(':')[0]}://…@{tail}" if at else url

@@ -250,14 +250,19 @@ def test_what_is_wrong_is_said_before_anything_runs(folder: Folder, jobs: str, a
     assert not (folder.path / "ran").exists()
 
 
-def test_a_killed_run_is_taken_up_where_it_was(folder: Folder) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest) -> str:
+    return "sqlite:///runs.db" if request.param == "sqlite" else str(request.getfixturevalue("store_url"))
+
+
+def test_a_killed_run_is_taken_up_where_it_was(folder: Folder, store: str) -> None:
     folder.jobs({"name": "A", "steps": ["good.sh", "says.py", "says.py"], "words": ["wait", "gate"]})
-    killed = folder.start("jobs.json", "--events", "events.py", "--store", "sqlite:///runs.db")
+    killed = folder.start("jobs.json", "--events", "events.py", "--store", store)
     folder.until_began("A-1")
     id = folder.until_id(killed)
     killed.kill()
     (folder.path / "gate").touch()
-    done = folder.run("--resume", id, "--store", "sqlite:///runs.db", "--json")
+    done = folder.run("--resume", id, "--store", store, "--json")
     assert done.returncode == 0, done.stderr
     told = folder.told()
     assert [line[:3] for line in told].count(["complete", "A", "good.sh"]) == 1  # it was not run again
@@ -265,7 +270,7 @@ def test_a_killed_run_is_taken_up_where_it_was(folder: Folder) -> None:
     scripts = json.loads(done.stdout)["scripts"]
     assert [one["state"] for one in scripts] == ["completed"] * 3
     assert (scripts[0]["attempt"], scripts[1]["attempt"] > 1, scripts[2]["attempt"]) == (1, True, 1)
-    assert folder.run("--resume", id, "--store", "sqlite:///runs.db").returncode == 0  # it has ended: that is said
+    assert folder.run("--resume", id, "--store", store).returncode == 0  # it has ended: that is said
     assert folder.told() == told
 
 

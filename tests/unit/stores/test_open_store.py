@@ -3,7 +3,7 @@
 import pytest
 
 from easyjobs.errors import ConfigurationError
-from easyjobs.stores import open_store
+from easyjobs.stores import open_store, shown_url
 from easyjobs.stores.memory import MemoryStore
 from easyjobs.stores.postgres import PostgresStore
 from easyjobs.stores.sqlite import SQLiteStore
@@ -93,3 +93,10 @@ def test_a_url_that_cannot_be_read_is_refused_and_its_password_is_not_told(url: 
 @pytest.mark.parametrize("hosts", ["db", "[::1]", "[::1]:5433", "a:1,[::1]:2,c", "/", ""])
 def test_hosts_that_can_be_read(hosts: str) -> None:
     assert open_store(f"postgresql://{hosts}/jobs")
+
+
+def test_what_people_are_shown_of_a_store_has_no_secrets() -> None:
+    assert (
+        shown_url("postgresql://user:secret@host:1,other:2/db?sslpassword=secret") == "postgresql://…@host:1,other:2/db"
+    )
+    assert shown_url("sqlite:///jobs.db") == "sqlite:///jobs.db"
