@@ -8,7 +8,7 @@ from typing import Final
 
 from easyjobs.core.job import Lane
 from easyjobs.core.states import RETRY
-from easyjobs.errors import RegistrationError
+from easyjobs.errors import RegistrationError, StoreUnavailable
 from easyjobs.hub.hub import Hub
 from easyjobs.hub.roster import Live
 from easyjobs.stores.base import JobQuery
@@ -25,6 +25,11 @@ LOOK_ELSEWHERE: Final = 0.2
 PATIENCE: Final = 2.0
 """Seconds after which jobs that are ready, and that nobody takes although nothing runs here, are left for others."""
 
+SILENT: Final = 60.0
+"""Seconds that a store may fail, whose server is started anew; looked at again every `ONCE_MORE`."""
+
+ONCE_MORE: Final = 0.5
+
 SOON: Final = 60.0
 """A failed job whose next attempt is due within so many seconds is waited for."""
 
@@ -36,25 +41,35 @@ async def until_empty(hub: Hub, worker: EasyJobsWorker) -> None:
     """Returns when nothing of this worker's runs, nothing that it could take is ready, nothing is tried again soon, and
     whoever else runs such jobs is alive.
 
-    :raises RegistrationError: the tasks are refused.
+    :raises RegistrationError: the tasks are refused. StoreUnavailable: the store has failed for a minute.
     """
     lanes = frozenset(spec.lane for spec in worker.specs())
     names = {lane[:2] for lane in lanes}
     clock = asyncio.get_running_loop().time
-    idle_since = clock()
+    idle_since = answered = clock()
     elsewhere = _Elsewhere(hub, lanes)
     while worker.refused is None:
         await asyncio.sleep(LOOK)
         live = next((live for live in hub.roster.holders() if live.row.name == worker.settings.name), None)
         if live is None or live.lanes != lanes or live.held or _runs_in(hub, live):
+            idle_since = answered = clock()
+            continue
+        try:
+            # those with other parameters may be made to fit
+            ready = {lane[:2] for lane in await hub.store.lanes()} & names
+            waits = bool(live.held) or await elsewhere.in_doubt() or (not ready and await _tried_again_soon(hub, lanes))
+        except StoreUnavailable:
+            if clock() - answered > SILENT:
+                raise
+            await asyncio.sleep(ONCE_MORE)
             idle_since = clock()
             continue
-        ready = {lane[:2] for lane in await hub.store.lanes()} & names  # those with other parameters may be made to fit
-        if live.held or await elsewhere.in_doubt():
+        answered = clock()
+        if waits:
             continue
-        if not ready and not await _tried_again_soon(hub, lanes):
+        if not ready:
             return
-        if ready and clock() - idle_since > PATIENCE:
+        if clock() - idle_since > PATIENCE:
             left = ", ".join(sorted(map(":".join, ready)))
             log.warning("jobs of %s are left: paused, beyond what may run at once, or with other parameters", left)
             return

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from postgres_server import own_server, with_options
 
 from easyjobs import JobMaster
 from easyjobs.errors import ArgumentsRefused, ConfigurationError, NotFound, RegistrationError, StoreLocked
@@ -66,6 +67,20 @@ def flaky(state: str):
 def bad():
     raise ValueError("always")
 """
+
+PATIENT_TASKS = """
+from easyjobs import current_job, task
+
+@task(retry_delay=3)
+def later():
+    if current_job().attempt == 1:
+        raise ValueError("the first time")
+"""
+
+
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[ModuleType]:
+    yield from loaded(tmp_path, "patient_tasks_of_a_test", PATIENT_TASKS)
 
 
 @pytest.fixture
@@ -365,3 +380,22 @@ async def test_on_postgresql_several_work_at_the_same_queue(store_url: str, tmp_
     await another().insert_job_async(many.__name__, "bad")
     await another().deploy_async(_reset=True)
     assert await another().run_async() == []
+
+
+async def test_a_server_that_is_started_anew_does_not_end_a_run(patient: ModuleType) -> None:
+    server = own_server()
+    try:
+        jobmaster = JobMaster(server.url, modules=[patient])
+        await jobmaster.deploy_async()
+        await jobmaster.insert_job_async(patient.__name__, "later")
+        running = asyncio.create_task(jobmaster.run_async())
+        store = open_store(with_options(server.url, schema="jobmaster"))
+        await store.open()
+        while not (await store.totals()).get("retry"):
+            await asyncio.sleep(0.02)
+        await store.close()
+        await asyncio.to_thread(server.restart)
+        (job,) = await running
+        assert (job.task_key, job.state) == ("later", "completed")
+    finally:
+        server.close()
