@@ -20,7 +20,7 @@ from easyjobs.stores.base import JobQuery, Store
 
 MOST = 1_000  # jobs of each kind that are looked at for one that is on its way already
 PAGE = 1_000
-FEW = 100  # jobs of a map that are read at once, each perhaps with a result as large as one may be
+FEW = 100  # jobs that are read at once, each perhaps with arguments and a result as large as they may be
 BAD: Final[tuple[State, ...]] = ("failed", "cancelled", "skipped")  # what a run is said to have failed of, first
 ENDS: Final[tuple[Turn, ...]] = ("gather", "close")
 LOOKS = 5  # at a run whose jobs end, or are removed, while they are looked at
@@ -61,10 +61,7 @@ class Turns:
         coming: dict[TaskName, list[Candidate]] = {}
         for name in dict.fromkeys(name for job in jobs for name in self._turning.tasks(job)):
             coming[name] = self._turning.candidates(await self._store.coming(*name, MOST))
-        rows: dict[str, Job] = {}
-        sources = list(dict.fromkeys(id for job in jobs if job.turn != "gather" for id in self._turning.sources(job)))
-        for start in range(0, len(sources), PAGE):
-            rows.update(await self._store.jobs(sources[start : start + PAGE]))
+        rows = await self._sources(jobs)
         closing = [job.id for job in jobs if job.turn == "close"]
         counts = await self._store.by_run(closing) if closing else {}
         facts_of = {job.id: Facts(fresh, coming, rows=rows, counts=counts.get(job.id, {})) for job in jobs}
@@ -76,6 +73,22 @@ class Turns:
             facts = facts_of[job.id]
             self._committer.add(Word(job.id, _EVENTS[job.turn or "check"](), self._answered, job, facts=facts))
         return None
+
+    async def _sources(self, jobs: list[Job]) -> dict[str, Job]:
+        """The jobs of which these take something. With what they were given only where they may be copied: it is as
+        large as what they gave.
+        """
+        whole: dict[str, bool] = {}
+        for job in jobs:
+            copies = job.retry_of is not None and job.turn in ("expand", "map")
+            for id in self._turning.sources(job) if job.turn != "gather" else ():
+                whole[id] = copies or whole.get(id, False)
+        ids = list(whole)
+        rows: dict[str, Job] = {}
+        for start in range(0, len(ids), FEW):
+            for id, row in (await self._store.jobs(ids[start : start + FEW])).items():
+                rows[id] = row if whole[id] else replace(row, args="[]", kwargs="{}")
+        return rows
 
     def _offer_again(self) -> None:
         """What could not be decided: a claim finds it again; only for the end of a group nobody need be free."""

@@ -14,6 +14,7 @@ from easyjobs.core.states import State
 from easyjobs.core.task import Options, TaskSpec
 from easyjobs.core.workflow import Graph, Node, Take
 from easyjobs.errors import Conflict, NotFound
+from easyjobs.hub.chains import Links
 from easyjobs.hub.entries import Facts
 from easyjobs.hub.running import Running, item_id, node_id
 from easyjobs.protocol.messages import Ack
@@ -182,3 +183,25 @@ async def test_of_a_list_that_is_too_large_not_all_is_held(house: House) -> None
     assert held == [most - 8], "one of them fits"
     each = await house.row(node_id(run.id, "each"))
     assert f"the list of its 4 results has {4 * (most - 8) + 5} bytes; {most} are allowed" in (each.error or "")
+
+
+@story
+async def test_what_the_jobs_of_a_run_were_given_is_not_held_when_it_ends(house: House) -> None:
+    await house.open()
+    graph = Graph((Node("add", "add", args='["much"]'),), Take((), "add"))
+    peer = await house.worker(ADD, TaskSpec("q", "given", ANY, Options(retries=0), kind="workflow", graph=graph))
+    run = await house.submit("given")
+    peer.finish(await peer.begin(), 3)
+    held: list[tuple[str, str | None]] = []
+    close = Running.close
+
+    def looked_at(self: Running, links: Links, row: Job, facts: Facts) -> Gathered:
+        held.extend((job.args, job.result) for job in facts.rows.values())
+        return close(self, links, row, facts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Running, "close", looked_at)
+        await house.settle(1.0)
+    assert held == [("[]", "3")]
+    assert (await house.row(run.id)).result == "3"
+    assert (await house.row(node_id(run.id, "add"))).args == '["much"]'
