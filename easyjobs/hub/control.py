@@ -136,6 +136,8 @@ class Control:
             msgspec.Raw(old.kwargs.encode()),
             old.priority,
         )
+        if not self._admission.knows(submission):
+            await self.learn()  # as above
         job = self._admission.admit(submission, self._store.now())
         job.timeout = old.timeout
         job.max_attempts = old.max_attempts

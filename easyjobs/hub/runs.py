@@ -86,7 +86,9 @@ class Runs:
 
     async def run(self, id: str) -> RunView:
         """One run. Raises NotFound, also where the job `id` is none."""
-        return (await self._shown([await self._job(id)]))[0]
+        run = await self._job(id)
+        await self._known(run)
+        return (await self._shown([run]))[0]
 
     async def nodes(self, id: str, start: int, limit: int) -> tuple[list[NodeView], int | None]:
         """The nodes of a run from number `start` on, each after those it waits for; the number of the next.
@@ -94,7 +96,7 @@ class Runs:
         :raises NotFound: no such run, or its graph is not known any more.
         """
         run = await self._job(id)
-        graph = self.graph(run)
+        graph = await self._known(run)
         if graph is None:
             raise NotFound(f"The workflow of run {id} is not known any more; its jobs are listed with ?run={id}.")
         nodes = graph.nodes[start : start + limit]
@@ -111,6 +113,12 @@ class Runs:
             ids = {node_id(run.id, node.name): node.name for node in nodes[start : start + PAGE]}
             states.update((ids[id], row.state) for id, row in (await self._store.jobs(list(ids))).items())
         return states
+
+    async def _known(self, run: Job) -> Graph | None:
+        """As `graph`, also where another manager alone has heard of it so far."""
+        if self.graph(run) is None:
+            await self.learn()
+        return self.graph(run)
 
     def graph(self, run: Job) -> Graph | None:
         """The graph that a run went by; None where it is not known any more."""

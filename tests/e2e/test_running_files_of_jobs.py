@@ -307,6 +307,24 @@ def test_a_run_may_leave_nothing_behind(folder: Folder) -> None:
     assert sorted(folder.path.iterdir()) == before
 
 
+def test_a_run_is_repeated_from_where_it_failed_at_a_manager_on_the_same_store(folder: Folder, make: Make) -> None:
+    """A manager that was there before the run has not heard of its workflow by itself."""
+    cluster = make()
+    cluster.start_manager()
+    store = ["--store", f"sqlite:///{cluster.folder}/jobs.db"]
+    folder.file("maybe.sh", "[ -e mended ] || exit 4; " + GOOD)
+    folder.jobs({"name": "A", "steps": ["good.sh", "maybe.sh"]})
+    failed = folder.run("jobs.json", "--events", "events.py", *store)
+    assert failed.returncode == 1, failed.stderr
+    id = failed.stdout.split()[1]
+    assert len(cluster.get(f"/api/runs/{id}/tasks")["items"]) == 6
+    repeated = cluster.post(f"/api/runs/{id}/retry")["id"]
+    (folder.path / "mended").touch()
+    done = folder.run("--resume", repeated, *store)
+    assert done.returncode == 0, done.stderr
+    assert [line[2] for line in folder.told() if line[0] == "complete"] == ["good.sh", "maybe.sh"]
+
+
 # -- on a cluster
 
 
