@@ -11,6 +11,7 @@ from easyjobs.core.events import error_text, reason_of
 from easyjobs.core.job import Job
 from easyjobs.core.signature import Signature
 from easyjobs.core.task import Options, is_name
+from easyjobs.core.workflow import Graph
 from easyjobs.errors import ArgumentsRefused, RegistrationError
 
 MOST: Final = 1000
@@ -66,6 +67,35 @@ def check(task: TaskName, options_of: Callable[[TaskName], Options | None]) -> N
         else:
             del path[name]
             made[name] = _weighed(name, options_of(name) or Options(), made)
+
+
+def check_graphs(workflow: TaskName, graph_of: Callable[[TaskName], Graph | None]) -> None:
+    """Refuse a workflow whose runs would have runs of it in them, without end. `graph_of` knows all workflows there
+    are, `workflow` among them, and says None for all other tasks. What is mapped over may be empty, and so end.
+
+    :raises RegistrationError: it comes back to itself (says the path).
+    """
+    done: set[TaskName] = set()
+    path: dict[TaskName, Iterator[TaskName]] = {workflow: _inside(workflow, graph_of)}
+    while path:
+        name = next(reversed(path))
+        for inner in path[name]:
+            if inner in path:
+                names = list(path)
+                drawn = _drawn([*names[names.index(inner) :], inner])
+                raise RegistrationError(f"a workflow may not contain itself: {drawn}")
+            if inner not in done:
+                path[inner] = _inside(inner, graph_of)
+                break
+        else:
+            del path[name]
+            done.add(name)
+
+
+def _inside(name: TaskName, graph_of: Callable[[TaskName], Graph | None]) -> Iterator[TaskName]:
+    graph = graph_of(name)
+    if graph is not None:
+        yield from dict.fromkeys(resolve(node.task, name.queue) for node in graph.nodes if node.over is None)
 
 
 def _following(name: TaskName, options_of: Callable[[TaskName], Options | None]) -> Iterator[TaskName]:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from easyjobs.core import freshness
-from easyjobs.core.chain import TaskName, check
+from easyjobs.core.chain import TaskName, check, check_graphs
 from easyjobs.core.changes import LoseSession, PutSession, PutTask, Renew, Write
 from easyjobs.core.events import NeverStarted, WorkerDied
 from easyjobs.core.job import Job, Lane, Session
 from easyjobs.core.states import RUNNING
 from easyjobs.core.task import Options, TaskSpec, is_name
+from easyjobs.core.workflow import Graph
 from easyjobs.errors import ProtocolError, StoreError
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.committer import Committer
@@ -151,22 +152,34 @@ class Reception:
         self.registered(self._catalog.find(spec.queue, spec.name).spec for spec in tasks)
 
     def _judge_chains(self, worker_id: str, tasks: list[TaskSpec]) -> None:
-        """Refuse chains that cannot be, over all that is offered now: what nobody offers any more stands in no way."""
-        declared = {TaskName(spec.queue, spec.name): spec.options for spec in tasks}
-        chained = [name for name, o in declared.items() if o.run_before or o.run_after or o.on_failure or o.needs]
-        if not chained:
+        """Refuse chains and graphs that cannot be, over all that is offered now: what nobody offers stands in no way."""
+        declared = {TaskName(spec.queue, spec.name): spec for spec in tasks}
+        options = {name: spec.options for name, spec in declared.items()}
+        chained = [name for name, o in options.items() if o.run_before or o.run_after or o.on_failure or o.needs]
+        workflows = [name for name, spec in declared.items() if spec.graph is not None]
+        if not chained and not workflows:
             return
         offered = {(lane.queue, lane.task) for lane in self._roster.lanes_beside(worker_id)}
 
-        def options_of(name: TaskName) -> Options | None:
+        def spec_of(name: TaskName) -> TaskSpec | None:
             if name in declared:
                 return declared[name]
             entry = self._catalog.get(*name)
-            return entry.options if entry is not None and name in offered else None
+            return entry.spec if entry is not None and name in offered else None
+
+        def options_of(name: TaskName) -> Options | None:
+            spec = spec_of(name)
+            return None if spec is None else spec.options
+
+        def graph_of(name: TaskName) -> Graph | None:
+            spec = spec_of(name)
+            return None if spec is None else spec.graph
 
         for name in chained:
             check(name, options_of)
             freshness.check(name, options_of)
+        for name in workflows:
+            check_graphs(name, graph_of)
 
     def _lanes(self, tasks: Iterable[TaskSpec]) -> frozenset[Lane]:
         """The lanes that whoever brings these tasks takes jobs of: those that are pushed elsewhere are nobody's."""

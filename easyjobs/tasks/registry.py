@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, cast
 
 from easyjobs.core import chain, freshness
 from easyjobs.core.task import Options, TaskSpec
+from easyjobs.core.workflow import Graph
 from easyjobs.errors import RegistrationError
 from easyjobs.tasks.decorator import BoundTask, Task, bind, place_of
 from easyjobs.tasks.dependencies import Dependency
@@ -43,8 +44,13 @@ class Registry:
             declared = task if other == name else self._declared.get(other)
             return None if declared is None else declared.declared
 
+        def graph_of(other: chain.TaskName) -> Graph | None:
+            declared = task if other == name else self._declared.get(other)
+            return declared.graph if isinstance(declared, BoundWorkflow) else None
+
         try:
             chain.check(name, options_of)
+            chain.check_graphs(name, graph_of)
             freshness.check(name, options_of)
         except RegistrationError as error:
             raise RegistrationError(f"{_place(task, task.name)}: {error}") from None

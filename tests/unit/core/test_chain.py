@@ -11,6 +11,7 @@ from easyjobs.core.chain import TaskName, arguments, by_place, failure, handler_
 from easyjobs.core.job import Job
 from easyjobs.core.signature import ANYTHING, Parameter, Signature
 from easyjobs.core.task import Options
+from easyjobs.core.workflow import Graph, Node, Take
 from easyjobs.errors import ArgumentsRefused, RegistrationError
 
 
@@ -187,3 +188,41 @@ def test_one_argument_can_be_taken_back() -> None:
     for text in ('{"a": [1, 2]}', "null", '"[x]"'):
         assert the_argument(by_place(text).args) == text
         assert json.loads(by_place(text).args) == [json.loads(text)]
+
+
+# -- workflows in workflows
+
+
+def graphs(**nodes: list[Node]) -> dict[TaskName, Graph]:
+    """Workflows of queue q; `other__flow` is of another."""
+    names = {name: name.split("__") for name in nodes}
+    return {
+        TaskName(*(parts if len(parts) == 2 else ["q", *parts])): Graph(tuple(nodes[name]))
+        for name, parts in names.items()
+    }
+
+
+def inside(*tasks: str) -> list[Node]:
+    return [Node(f"n{i}", task) for i, task in enumerate(tasks)]
+
+
+@pytest.mark.parametrize(
+    ("known", "path"),
+    [
+        (graphs(a=inside("one", "a")), "a → a"),
+        (graphs(a=inside("q:a")), "a → a"),
+        (graphs(a=inside("b", "c"), b=inside("one"), c=inside("d", "b"), d=inside("b", "c")), "c → d → c"),
+        (graphs(a=inside("r:b"), r__b=inside("q:a")), "q:a → r:b → q:a"),
+    ],
+)
+def test_a_workflow_that_would_run_in_itself_is_refused_with_the_path(known: dict[TaskName, Graph], path: str) -> None:
+    with pytest.raises(RegistrationError) as refusal:
+        chain.check_graphs(TaskName("q", "a"), known.get)
+    assert str(refusal.value) == f"a workflow may not contain itself: {path}"
+
+
+def test_workflows_in_workflows_are_fine_where_they_end() -> None:
+    known = graphs(a=inside("b", "b", "c", "later"), b=inside("c", "r:a"), c=inside("one"), r__a=inside("q:c"))
+    chain.check_graphs(TaskName("q", "a"), known.get)
+    walk = graphs(a=[Node("children", "one"), Node("each", "a", args="[null]", over=Take(("args", 0), "children"))])
+    chain.check_graphs(TaskName("q", "a"), walk.get)

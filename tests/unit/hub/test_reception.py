@@ -8,6 +8,7 @@ from house import ANY, House, Peer, held, raw, spec, story
 from easyjobs.core.changes import LoseSession, Unit
 from easyjobs.core.signature import Parameter, Signature
 from easyjobs.core.task import TaskSpec
+from easyjobs.core.workflow import Graph, Node
 from easyjobs.protocol.messages import (
     Ack,
     Assign,
@@ -357,6 +358,20 @@ async def test_chains_that_come_back_over_two_workers_are_refused_to_the_second(
     peer = Peer(house)
     peer.say(Hello(1, "worker", worker_id="v", tasks=[spec("other"), spec("b", "r", on_failure="q:a")], slots=1))
     assert await refusal(peer) == "a chain of tasks may not come back: r:b → q:a → r:b"
+    assert house.hub.catalog.get("q", "other") is None, "nothing of it is taken in"
+    assert first.closed is None
+
+
+@story
+async def test_workflows_that_contain_each_other_over_two_workers_are_refused_to_the_second(house: House) -> None:
+    def flow(name: str, inner: str) -> TaskSpec:
+        return TaskSpec("q", name, ANY, kind="workflow", graph=Graph((Node("only", inner),)))
+
+    await house.open()
+    first = await house.worker(flow("a", "b"))
+    peer = Peer(house)
+    peer.say(Hello(1, "worker", worker_id="v", tasks=[spec("other"), flow("b", "a")], slots=1))
+    assert await refusal(peer) == "a workflow may not contain itself: b → a → b"
     assert house.hub.catalog.get("q", "other") is None, "nothing of it is taken in"
     assert first.closed is None
 

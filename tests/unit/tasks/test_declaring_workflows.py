@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from easyjobs import EasyJobsManager, EasyJobsWorker, chain
+from easyjobs import EasyJobsManager, EasyJobsWorker, chain, task_named
 from easyjobs.core.schedule import Rule
 from easyjobs.core.task import DefaultArgs, Options
 from easyjobs.errors import ArgumentsRefused, ConfigurationError, RegistrationError
@@ -276,6 +276,17 @@ def test_chains_may_begin_and_end_with_one() -> None:
     registry.add(bound(run_after="report"))
     with pytest.raises(RegistrationError, match=r"workflow 'again' at .*a chain of tasks may not come back"):
         registry.add(bound(name="again", run_after="again"))
+
+
+def test_a_workflow_that_contains_itself_is_refused_with_the_path() -> None:
+    registry = Registry()
+    registry.add(bound(chain(task_named("second")), name="first"))
+    with pytest.raises(
+        RegistrationError, match=r"workflow 'second'.*a workflow may not contain itself: second → first"
+    ):
+        registry.add(bound(chain(task_named("first")), name="second"))
+    with pytest.raises(RegistrationError, match=r"may not contain itself: alone → alone"):
+        registry.add(bound(chain(task_named("alone")), name="alone"))
 
 
 async def test_tasks_may_still_be_endpoints_of_an_application() -> None:
