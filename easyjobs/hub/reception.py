@@ -152,7 +152,7 @@ class Reception:
         self.registered(self._catalog.find(spec.queue, spec.name).spec for spec in tasks)
 
     def _judge_chains(self, worker_id: str, tasks: list[TaskSpec]) -> None:
-        """Refuse chains and graphs that cannot be, over all that is offered now: what nobody offers stands in no way."""
+        """Refuse chains and graphs that cannot be, over all that is offered: what nobody offers stands in no way."""
         declared = {TaskName(spec.queue, spec.name): spec for spec in tasks}
         options = {name: spec.options for name, spec in declared.items()}
         chained = [name for name, o in options.items() if o.run_before or o.run_after or o.on_failure or o.needs]
