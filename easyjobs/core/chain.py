@@ -69,14 +69,17 @@ def check(task: TaskName, options_of: Callable[[TaskName], Options | None]) -> N
             made[name] = _weighed(name, options_of(name) or Options(), made)
 
 
-def check_graphs(workflow: TaskName, graph_of: Callable[[TaskName], Graph | None]) -> None:
-    """Refuse a workflow whose runs would have runs of it in them, without end. `graph_of` knows all workflows there
-    are, `workflow` among them, and says None for all other tasks. What is mapped over may be empty, and so end.
+def check_graphs(
+    task: TaskName, graph_of: Callable[[TaskName], Graph | None], options_of: Callable[[TaskName], Options | None]
+) -> None:
+    """Refuse a workflow whose runs would make runs of it without end: in themselves, or by the chains of their tasks.
+    `options_of` is that of `check`, `graph_of` knows the workflows among them, and says None for all other tasks. What
+    is mapped over may be empty, and so end. Call it for each workflow, and each task with chains, that was declared.
 
     :raises RegistrationError: it comes back to itself (says the path).
     """
     done: set[TaskName] = set()
-    path: dict[TaskName, Iterator[TaskName]] = {workflow: _inside(workflow, graph_of)}
+    path: dict[TaskName, Iterator[TaskName]] = {task: _made_by(task, graph_of, options_of)}
     while path:
         name = next(reversed(path))
         for inner in path[name]:
@@ -85,17 +88,20 @@ def check_graphs(workflow: TaskName, graph_of: Callable[[TaskName], Graph | None
                 drawn = _drawn([*names[names.index(inner) :], inner])
                 raise RegistrationError(f"a workflow may not contain itself: {drawn}")
             if inner not in done:
-                path[inner] = _inside(inner, graph_of)
+                path[inner] = _made_by(inner, graph_of, options_of)
                 break
         else:
             del path[name]
             done.add(name)
 
 
-def _inside(name: TaskName, graph_of: Callable[[TaskName], Graph | None]) -> Iterator[TaskName]:
+def _made_by(
+    name: TaskName, graph_of: Callable[[TaskName], Graph | None], options_of: Callable[[TaskName], Options | None]
+) -> Iterator[TaskName]:
     graph = graph_of(name)
     if graph is not None:
         yield from dict.fromkeys(resolve(node.task, name.queue) for node in graph.nodes if node.over is None)
+    yield from _following(name, options_of)
 
 
 def _following(name: TaskName, options_of: Callable[[TaskName], Options | None]) -> Iterator[TaskName]:

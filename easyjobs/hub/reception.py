@@ -178,8 +178,8 @@ class Reception:
         for name in chained:
             check(name, options_of)
             freshness.check(name, options_of)
-        for name in workflows:
-            check_graphs(name, graph_of)
+        for name in dict.fromkeys(chained + workflows):
+            check_graphs(name, graph_of, options_of)
 
     def _lanes(self, tasks: Iterable[TaskSpec]) -> frozenset[Lane]:
         """The lanes that whoever brings these tasks takes jobs of: those that are pushed elsewhere are nobody's."""

@@ -50,7 +50,7 @@ class Registry:
 
         try:
             chain.check(name, options_of)
-            chain.check_graphs(name, graph_of)
+            chain.check_graphs(name, graph_of, options_of)
             freshness.check(name, options_of)
         except RegistrationError as error:
             raise RegistrationError(f"{_place(task, task.name)}: {error}") from None

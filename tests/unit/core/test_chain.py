@@ -217,12 +217,22 @@ def inside(*tasks: str) -> list[Node]:
 )
 def test_a_workflow_that_would_run_in_itself_is_refused_with_the_path(known: dict[TaskName, Graph], path: str) -> None:
     with pytest.raises(RegistrationError) as refusal:
-        chain.check_graphs(TaskName("q", "a"), known.get)
+        chain.check_graphs(TaskName("q", "a"), known.get, tasks().get)
     assert str(refusal.value) == f"a workflow may not contain itself: {path}"
 
 
 def test_workflows_in_workflows_are_fine_where_they_end() -> None:
     known = graphs(a=inside("b", "b", "c", "later"), b=inside("c", "r:a"), c=inside("one"), r__a=inside("q:c"))
-    chain.check_graphs(TaskName("q", "a"), known.get)
+    chain.check_graphs(TaskName("q", "a"), known.get, tasks().get)
     walk = graphs(a=[Node("children", "one"), Node("each", "a", args="[null]", over=Take(("args", 0), "children"))])
-    chain.check_graphs(TaskName("q", "a"), walk.get)
+    chain.check_graphs(TaskName("q", "a"), walk.get, tasks().get)
+
+
+def test_a_workflow_that_its_own_tasks_start_again_is_refused_with_the_path() -> None:
+    known = graphs(flow=inside("a"))
+    for options in (after("b"), before("b"), Options(on_failure="b")):
+        chains = tasks(a=options, b=after("flow"))
+        for first, path in (("flow", "flow → a → b → flow"), ("a", "a → b → flow → a")):
+            with pytest.raises(RegistrationError, match=path):
+                chain.check_graphs(TaskName("q", first), known.get, chains.get)
+    chain.check_graphs(TaskName("q", "flow"), known.get, tasks(flow=after("b"), a=after("b")).get)
