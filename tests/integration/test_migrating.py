@@ -218,7 +218,7 @@ async def test_what_a_newer_version_made_is_refused_everywhere_in_one_sentence(s
     hub = Hub(open_store(store_url))
     with pytest.raises(StoreCorrupt, match=refusal):
         await hub.start()
-    jobmaster = JobMaster(store_url, schema=address.schema)
+    jobmaster = JobMaster(store_url, schema=address.schema, modules=[])
     with pytest.raises(StoreCorrupt, match=refusal):
         await jobmaster.deploy_async()
     with pytest.raises(StoreCorrupt, match=refusal):
