@@ -27,7 +27,7 @@ PASSING = (AppendLogs, NoteProgress, Renew)  # writes that a store which is away
 ALONE_AFTER = 2  # a word that was stale this often is committed by itself
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 LONGEST_PAUSE_FULL = 1.0  # room may come at any moment, and to ask costs little
-UNKNOWN = "The store failed; whether the job was stored is unknown. It is safe to send it again."
+UNKNOWN = "The store failed; whether the job was stored is unknown. Sent with an idempotency key, it is safe to repeat."
 FULL = "The disk is full: no new jobs are taken until there is room."
 
 
