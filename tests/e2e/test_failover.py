@@ -46,7 +46,7 @@ def pair(make: Make, servers: Servers) -> tuple[Cluster, Cluster]:
     return one, other
 
 
-@pytest.mark.parametrize("loss", ["killed", "frozen"])
+@pytest.mark.parametrize("loss", ["killed", pytest.param("frozen", marks=pytest.mark.long)])
 def test_a_primary_that_is_lost(pair: tuple[Cluster, Cluster], servers: Servers, loss: str) -> None:
     one, other = pair
     with Producer(other, "play", 100, insistent=True) as producer:
