@@ -34,10 +34,11 @@ DAEMON = """
 import os, sys
 if os.fork() == 0:
     os.setsid()
-    if os.fork() == 0:
+    daemon = os.fork()
+    if daemon == 0:
         import time
-        print("daemon", os.getpid(), flush=True)
         time.sleep(600)
+    print("daemon", daemon, flush=True)  # not by the daemon itself, whose line could come between the two marks
     os._exit(0)
 os.wait()
 print("== RESULT START ==")
