@@ -109,5 +109,6 @@ def test_units_and_limits_hold_over_all_workers_of_a_machine(fleet: Fleet) -> No
     assert 1 < measured.most_of["limited"] <= 3
     assert measured.most_of["big"] in (1, 2), "one on each machine at most"
     began = {line.job: at for at, line in reversed(list(enumerate(fleet.effects()))) if line.job in tasks}
-    bigs = [at for job, at in began.items() if tasks[job] == "big"]
-    assert max(bigs) < max(began.values()), "big jobs do not wait until all others are done"
+    bigs = sorted(at for job, at in began.items() if tasks[job] == "big")
+    others = max(at for job, at in began.items() if tasks[job] != "big")
+    assert bigs[len(bigs) // 2] < others, "big jobs do not wait until all others are done; one may be the last by chance"
