@@ -111,4 +111,4 @@ def test_units_and_limits_hold_over_all_workers_of_a_machine(fleet: Fleet) -> No
     began = {line.job: at for at, line in reversed(list(enumerate(fleet.effects()))) if line.job in tasks}
     bigs = sorted(at for job, at in began.items() if tasks[job] == "big")
     others = max(at for job, at in began.items() if tasks[job] != "big")
-    assert bigs[len(bigs) // 2] < others, "big jobs do not wait until all others are done; one may be the last by chance"
+    assert bigs[len(bigs) // 2] < others, "big jobs do not wait until all others are done; one may, by chance"
