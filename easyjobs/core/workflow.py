@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -59,7 +60,7 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
         return tuple(dict.fromkeys((*self.after, *(take.node for take in takes if take.node))))
 
 
-class Graph(msgspec.Struct, frozen=True, omit_defaults=True):
+class Graph(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
     """The nodes of a workflow, in an order in which each comes after those it waits for; `order` gives it, and refuses
     what is no such graph. `returns`: what the run's result is; None: how many nodes it had. Where it is put together of
     several results, `gives` says which: each is put into the JSON text `shape`, with "args" and 0 before the way there.
@@ -72,7 +73,12 @@ class Graph(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def hash(self, signature: str) -> str:
         """16 hex digits that are equal when, and only when, the graph and the `signature` of its parameters are."""
-        return hashlib.sha256(signature.encode() + msgspec.json.encode(self)).hexdigest()[:16]
+        return hashlib.sha256(signature.encode() + self._digest).hexdigest()[:16]
+
+    @cached_property
+    def _digest(self) -> bytes:
+        """Of a large graph it is asked for at each look at its lane, and takes a while."""
+        return hashlib.sha256(msgspec.json.encode(self)).digest()
 
 
 def order(nodes: Iterable[Node]) -> tuple[Node, ...]:

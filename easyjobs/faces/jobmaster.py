@@ -20,10 +20,10 @@ from easyjobs.background import Nursery
 from easyjobs.core.changes import PutTask, Unit
 from easyjobs.core.job import Job
 from easyjobs.core.task import TaskSpec
-from easyjobs.errors import ConfigurationError, ConnectionLost
+from easyjobs.errors import ConfigurationError
 from easyjobs.faces.emptying import until_empty
 from easyjobs.faces.engines import store_url
-from easyjobs.hub.embedded import connect
+from easyjobs.hub.embedded import connect, nowhere
 from easyjobs.hub.hub import Hub
 from easyjobs.hub.settings import hub_settings
 from easyjobs.ids import Ids
@@ -92,7 +92,7 @@ class JobMaster:
 
         :raises RegistrationError: one of them cannot be, or its dependencies cannot (says why).
         """
-        specs = self._worker(_nowhere).specs()
+        specs = self._worker(nowhere).specs()
         if self._validate:
             for warning in validate_dependencies(specs):
                 log.warning("%s", warning)
@@ -202,10 +202,6 @@ class JobMaster:
         name = f"{socket.gethostname()}:{os.getpid()}:{Ids().token()[:6]}"
         slots = self._slots if slots is None else slots
         return self.worker(jobs_queue="DEFAULT", max_tasks_per_worker=slots, name=name, connect=dial, embedded=True)
-
-
-async def _nowhere() -> Link:
-    raise ConnectionLost("this worker only knows its tasks")
 
 
 def _modules_with_tasks() -> list[ModuleType]:

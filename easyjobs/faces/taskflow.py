@@ -14,16 +14,16 @@ import msgspec
 
 from easyjobs.core.job import Job
 from easyjobs.core.task import TaskSpec, is_name
-from easyjobs.errors import ConfigurationError, ConnectionLost, NotFound, RegistrationError
+from easyjobs.errors import ConfigurationError, NotFound, RegistrationError
 from easyjobs.faces.instances import Parents, TaskInstance
 from easyjobs.faces.pulling import hub_on
 from easyjobs.faces.run_here import run_here
 from easyjobs.faces.tasks import Priority, Task, Workflow, merged, priority_of
+from easyjobs.hub.embedded import nowhere
 from easyjobs.hub.hub import Hub
 from easyjobs.protocol.messages import Submission
 from easyjobs.tasks.context import current_job
 from easyjobs.tasks.handle import JobHandle
-from easyjobs.wire.link import Link
 from easyjobs.workers.worker import EasyJobsWorker
 
 QUEUE: Final = "taskflow"
@@ -100,7 +100,7 @@ class Taskflow:
 
     def puller(self, **settings: Any) -> EasyJobsWorker:
         """A worker that takes its jobs straight from the store: see `faces.pulling`."""
-        return self.worker(connect=_nowhere, embedded=True, **settings)
+        return self.worker(connect=nowhere, embedded=True, **settings)
 
     def worker(self, **settings: Any) -> EasyJobsWorker:
         """A worker of a manager that runs all of it; the settings are those of `EasyJobsWorker`."""
@@ -207,10 +207,6 @@ class Taskflow:
     def cli(self, arguments: Sequence[str] | None = None) -> None:
         """The commands of this application, as `python main.py --help` lists them; for `if __name__ == "__main__":`."""
         import_module("easyjobs.cli.taskflow").main(self, arguments)
-
-
-async def _nowhere() -> Link:
-    raise ConnectionLost("this worker was not given a store yet")
 
 
 def _kill(task: Task, instance: TaskInstance) -> None:

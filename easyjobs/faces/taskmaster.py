@@ -13,13 +13,13 @@ from easyjobs.core.schedule import Rule
 from easyjobs.core.signature import Parameter, Signature
 from easyjobs.core.task import DefaultArgs, Options, TaskSpec, is_name
 from easyjobs.core.workflow import Graph, Node, Take
-from easyjobs.errors import ConfigurationError, ConnectionLost, JobFailed
+from easyjobs.errors import ConfigurationError, JobFailed
 from easyjobs.faces.jobs_file import At, Plan, plan_of
 from easyjobs.faces.script_events import EVENTS, Events, ScriptTask, task_at, words_of
+from easyjobs.hub.embedded import nowhere
 from easyjobs.hub.submission import HIGHEST_PRIORITY
 from easyjobs.tasks.handle import Call
 from easyjobs.tasks.scripts import name_of_script
-from easyjobs.wire.link import Link
 from easyjobs.workers.worker import EasyJobsWorker
 
 READY, COMPLETE, FAIL = EVENTS
@@ -175,7 +175,7 @@ def script_worker(orders: Sequence[Order], slots: int) -> EasyJobsWorker:
     :raises RegistrationError: one cannot run here.
     """
     queues = [order.scripts for order in orders]
-    worker = EasyJobsWorker(queues, max_tasks_per_worker=slots, connect=_nowhere, embedded=True)
+    worker = EasyJobsWorker(queues, max_tasks_per_worker=slots, connect=nowhere, embedded=True)
     for order in orders:
         for path, name in order.tasks().items():
             worker.script(path, namespace=order.scripts, name=name, folder=order.folder, retries=0)
@@ -196,7 +196,7 @@ def host(
     """
     settings: dict[str, Any] = {"manager_url": url, "manager_secret": secret}
     if url is None:
-        settings = {"connect": _nowhere, "embedded": True}
+        settings = {"connect": nowhere, "embedded": True}
     worker = EasyJobsWorker([order.queue for order, _ in orders], max_tasks_per_worker=EVENTS_AT_ONCE, **settings)
     for order, rule in orders:
         worker.offer(order.spec(rule))
@@ -209,10 +209,6 @@ def host(
 def forget(worker: EasyJobsWorker, queue: str, name: str, order: Order) -> None:
     """Have `worker` take away the schedule that an earlier order of that queue and name had."""
     worker.offer(msgspec.structs.replace(order.spec(), queue=queue, name=name))
-
-
-async def _nowhere() -> Link:
-    raise ConnectionLost("this worker was not given a hub yet")
 
 
 def failure(order: Order, at: At, failed: str, jobs: Mapping[str, str]) -> Call:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from easyjobs.background import Nursery
-from easyjobs.errors import ProtocolError
+from easyjobs.errors import ConnectionLost, ProtocolError
 from easyjobs.hub.connections import Connection
 from easyjobs.hub.hub import Hub
 from easyjobs.wire.link import Link, LinkClosed, memory_pair
@@ -19,6 +19,11 @@ def connect(hub: Hub, nursery: Nursery) -> Link:
     connection = hub.connect(ours, role_allowed=ROLES, by="embedded")
     nursery.spawn(_listen(ours, connection), "embedded link")
     return theirs
+
+
+async def nowhere() -> Link:
+    """How a worker dials that was not given a hub yet, or only says which tasks it has."""
+    raise ConnectionLost("this worker was not given a hub")
 
 
 async def _listen(link: Link, connection: Connection) -> None:
