@@ -54,6 +54,12 @@ async def until_empty(hub: Hub, worker: EasyJobsWorker) -> None:
         if live is None or live.lanes != lanes or live.held or _runs_in(hub, live):
             idle_since = answered = clock()
             continue
+        works, why = hub.ready()
+        if not works:  # it can be read again, but the hub has not tried to write yet, and hands nothing out
+            if clock() - answered > SILENT:
+                raise StoreUnavailable(why)
+            idle_since = clock()
+            continue
         try:
             # those with other parameters may be made to fit
             ready = {lane[:2] for lane in await hub.store.lanes()} & names
