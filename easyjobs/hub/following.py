@@ -99,13 +99,13 @@ class Reader:
 class Following:
     """All readers. `leaving` says whether the server has been told to stop, which asks nobody else before it waits."""
 
-    def __init__(self, store: Store, announcer: Announcer) -> None:
+    def __init__(self, store: Store, announcer: Announcer, leaving: Callable[[], bool]) -> None:
         self._store = store
         self._announcer = announcer
         self._readers: dict[Reader, None] = {}
         self._closed = False
         self._looking: asyncio.TimerHandle | None = None
-        self.leaving: Callable[[], bool] = lambda: False
+        self._leaving = leaving
 
     def open(self) -> Reader:
         """A place for a reader; give it to `news` and then to `close`.
@@ -171,7 +171,7 @@ class Following:
 
     def _look(self) -> None:
         self._looking = None
-        if self.leaving():
+        if self._leaving():
             self.stop()
         else:
             self._looking = asyncio.get_running_loop().call_later(LOOK, self._look)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from easyjobs.background import Nursery
@@ -84,6 +84,7 @@ class Hub:
         self._state = "new"
         self._corridor: asyncio.Task[None] | None = None
         self.alerts = Alerts(store.now)
+        self.leaving: Callable[[], bool] = lambda: False  # the server was told to stop, which it tells us later
         self.catalog = Catalog()
         self.roster = Roster()
         self.dispatcher = Dispatcher(self.roster, self.catalog, self._ids, self.settings)
@@ -106,7 +107,7 @@ class Hub:
         recovery = Recovery(store, self.roster, self.dispatcher, self.announcer, self.delivery)
         self.committer = Committer(store, judge, self.delivery, recovery, self.settings, self.counters)
         self.queries = Queries(store, self.roster, self.catalog, self.dispatcher, self.counters)
-        self.following = Following(store, self.announcer)
+        self.following = Following(store, self.announcer, self._leaves)
         self.fitting = Fitting(store, self.roster, self.catalog, self.settings)
         self.kinship = Kinship(store)
         self.runs = Runs(store, self.catalog)
@@ -128,7 +129,7 @@ class Hub:
         )
         self.schedules = self.scheduling.schedules
         self.pausing = Pausing(store, self.committer, self.dispatcher, self.roster, self.catalog)
-        self.rescuer = Rescuer(store, self.roster, self.committer, self.settings)
+        self.rescuer = Rescuer(store, self.roster, self.committer, self.settings, self._leaves)
         self._reception = reception = Reception(
             store,
             self.roster,
@@ -235,14 +236,7 @@ class Hub:
             await self.store.close()
             raise
         self._corridor = self._nursery.spawn(self.committer.run(), "committer")
-        woken = [
-            self._rescue,
-            self._promote,
-            self._expire,
-            self._plan,
-            self._sweep,
-            self._turn,
-        ]
+        woken = [self._rescue, self._promote, self._expire, self._plan, self._sweep, self._turn]
         parts = (self.outlook, self.scheduling, self.sharing)
         for service in (*woken, *self._others, *(service for part in parts for service in part.services)):
             self._nursery.spawn(service.run(), "service")
@@ -326,6 +320,9 @@ class Hub:
 
     def _trouble(self) -> str | None:
         return self.committer.trouble
+
+    def _leaves(self) -> bool:
+        return self._state == "stopping" or self.leaving()
 
     def _changed(self) -> None:
         """Which tasks are offered may be other than before."""

@@ -200,7 +200,7 @@ class EasyJobsManager(DeclaresWorkflows, DeclaresScripts):
                 settings=hub_settings(self.settings),
                 monitors=destinations(self._monitors, self.settings),
             )
-            hub.following.leaving = server_leaves
+            hub.leaving = server_leaves
             await hub.start()
         except (ConfigurationError, StoreError) as error:
             log_in_one_line(error)

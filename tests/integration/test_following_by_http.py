@@ -188,7 +188,7 @@ async def test_a_server_that_stops_lets_its_readers_go_at_once_and_says_no_end()
 
         reading = asyncio.get_running_loop().create_task(read())
         await until(lambda: len(stage.play.manager.hub.following._readers) == 1)
-        stage.play.manager.hub.following.leaving = lambda: True
+        stage.play.manager.hub.leaving = lambda: True
         await reading
         await stage.steps.put(None)
     assert [event.name for event in heard] == ["log"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from easyjobs.core.changes import LoseSession, Renew, Stale
@@ -26,20 +27,31 @@ class Rescuer:
     """Loses sessions: when the grace after their last socket, or their lease, is over.
 
     It notices that the manager itself was stalled (it woke much later than it asked to) and grants everyone a fresh
-    lease first: a manager's outage must not look like every worker's death.
+    lease first: a manager's outage must not look like every worker's death. For the same reason it loses nobody while
+    its manager is `leaving`: their connections were closed by us, and whom they come back to judges them.
     """
 
     name = "rescuer"
 
-    def __init__(self, store: Store, roster: Roster, committer: Committer, settings: HubSettings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        roster: Roster,
+        committer: Committer,
+        settings: HubSettings,
+        leaving: Callable[[], bool],
+    ) -> None:
         self._store = store
         self._roster = roster
         self._committer = committer
         self._settings = settings
+        self._leaving = leaving
         self._expected: float | None = None
 
     async def run_once(self, now: float) -> float | None:
         """Lose every session whose time is over; looks every second while there are sessions."""
+        if self._leaving():
+            return now + TICK
         if self._expected is not None and now - self._expected > self._settings.stall:
             log.warning("the manager was stalled for %.1f s; every worker gets a fresh lease", now - self._expected)
             self.pardon(now)

@@ -284,6 +284,21 @@ async def test_a_watchdog_that_sees_no_blocked_loop_changes_nothing(house: House
 
 
 @story
+async def test_nobody_is_lost_by_a_manager_whose_server_was_told_to_stop(house: House) -> None:
+    await house.open()
+    worker = await house.worker(spec())
+    job = await house.submit()
+    await worker.begin()
+    house.hub.leaving = lambda: True
+    worker.drop()  # the server closes all sockets, and waits for its answers before it tells anybody
+    await house.settle(60.0)
+    assert (await house.row(job.id)).state == "running"
+    house.hub.leaving = lambda: False
+    await house.settle(60.0)
+    assert (await house.row(job.id)).state == "queued"
+
+
+@story
 async def test_the_grace_begins_when_the_last_voice_is_gone(house: House) -> None:
     await house.open()
     worker = await house.worker(spec())

@@ -192,7 +192,7 @@ async def _stopped(house: House) -> None:
 
 
 async def _server_told(house: House) -> None:
-    house.hub.following.leaving = lambda: True
+    house.hub.leaving = lambda: True
     await house.settle(following.LOOK)
 
 
