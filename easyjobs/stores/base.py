@@ -97,10 +97,20 @@ class Pause(msgspec.Struct, frozen=True):
 
 
 class KnownTask(msgspec.Struct, frozen=True):
-    """A task as the store keeps it: `seen_at` is when a worker last registered it."""
+    """A task as the store keeps it: `seen_at` is when a worker last registered it, `idle_since` when `retire` found
+    that nobody needs it (None: somebody did, or it was registered since).
+    """
 
     spec: TaskSpec
     seen_at: float
+    idle_since: float | None = None
+
+
+class Retired(NamedTuple):
+    """The tasks that were removed, and after which one the next look goes on; None: that was the last."""
+
+    tasks: list[Lane]
+    next: Lane | None
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -281,7 +291,7 @@ class Store(Protocol):
         """The live sessions, and, if asked, those that were lost at `lost_since` or later; by id."""
 
     async def tasks(self) -> list[KnownTask]:
-        """All tasks ever registered, one for each signature, by queue, name and signature."""
+        """All tasks that are kept, one for each signature, by queue, name and signature."""
 
     async def pauses(self) -> list[Pause]:
         """All that is paused, by kind and name."""
@@ -294,4 +304,10 @@ class Store(Protocol):
         Sessions that were lost so long ago (as `others`) go too, uncounted, and the keys of `PutFresh` that were to be
         kept until now.
         One call looks at a bounded part of the rows, the next goes on from there; on a small store one call sees all.
+        """
+
+    async def retire(self, keep: float, after: Lane | None, limit: int) -> Retired:
+        """Look at up to `limit` tasks, in the order of `tasks`, from the first that comes `after` one: note since when
+        nobody needs them, and remove those of which that is `keep` seconds ago (`core.keeping.fate`). Who needs one: a
+        live session that offers it, a job, a schedule, a pause.
         """

@@ -7,20 +7,22 @@ from typing import Any, Final
 
 import msgspec
 
+from easyjobs.core.job import Lane
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.task import TaskSpec
 from easyjobs.stores.base import KnownTask
 
 _spec: Final = msgspec.json.Decoder(TaskSpec).decode
+_lanes: Final = msgspec.json.Decoder(list[Lane]).decode
 _schedule: Final = msgspec.json.Decoder(Schedule).decode
 
 
 def tasks_of(rows: Iterable[Any]) -> list[KnownTask]:
-    """Of (specification, seen_at); one that cannot be read is left out until a worker registers it again."""
+    """Of (specification, seen_at, idle_since); what cannot be read is left out until a worker registers it again."""
     known = []
-    for spec, seen_at in rows:
+    for spec, seen_at, idle_since in rows:
         try:
-            known.append(KnownTask(_spec(spec), seen_at))
+            known.append(KnownTask(_spec(spec), seen_at, idle_since))
         except msgspec.DecodeError:
             continue
     return known
@@ -37,3 +39,22 @@ def schedules_of(rows: Iterable[Any]) -> list[Schedule]:
         schedule.version = version
         found.append(schedule)
     return found
+
+
+def lanes_offered(offers: Iterable[str]) -> set[Lane]:
+    """What sessions offer, by what their rows say; one that cannot be read offers nothing."""
+    found: set[Lane] = set()
+    for text in offers:
+        try:
+            found.update(_lanes(text))
+        except msgspec.DecodeError:
+            continue
+    return found
+
+
+def is_passing(spec: str) -> bool:
+    """Whether a task was made for one run, by its specification; one that cannot be read was not."""
+    try:
+        return _spec(spec).passing
+    except msgspec.DecodeError:
+        return False

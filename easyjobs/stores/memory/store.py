@@ -13,7 +13,7 @@ from easyjobs.core.placement import Systems, place, urgency
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import CLAIMABLE, COMPLETED, QUEUED, RETRY, RUNNING, WAITING, State
 from easyjobs.errors import StoreLocked, StoreUnavailable
-from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention
+from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention, Retired
 from easyjobs.stores.memory.tables import GuardFailed, Tables, changed, put
 
 COMING = frozenset(("ready", RUNNING, WAITING, RETRY))
@@ -156,9 +156,6 @@ class MemoryStore(Tables):
         session = self._sessions.get(id)
         return session is not None and session.state == "live" and session.epoch == epoch
 
-    def _ready_jobs(self) -> Iterable[Job]:
-        return (self._jobs[id] for id, ready in self._ready.items() if ready)
-
     async def lead(self, holder: str, seconds: float) -> int | None:
         """Take, keep or give up the lead."""
         self._check_open()
@@ -201,10 +198,6 @@ class MemoryStore(Tables):
         self._undo.clear()
         return len(old)
 
-    def _alone(self, job: Job) -> bool:
-        """Whether it is of no run, or of one that is gone; the others serve it, or its repetition."""
-        return job.run is None or job.run == job.id or job.run not in self._jobs
-
     def _surplus(self, retention: Retention, gone: set[str], limit: int) -> list[Job]:
         """The oldest of those that ended, beside those that are `gone`, as far as there are too many."""
         ended = [job for job in self._jobs.values() if job.final and job.id not in gone]
@@ -219,6 +212,11 @@ class MemoryStore(Tables):
 
     async def size(self) -> int:
         """Of the texts."""
+    async def retire(self, keep: float, after: Lane | None, limit: int) -> Retired:
+        """Forget tasks that nobody needs any more."""
+        self._check_open()
+        return self._retire(self.now(), keep, after, limit)
+
         self._check_open()
         return sum(map(_size, self._jobs.values()))
 
@@ -228,9 +226,6 @@ class MemoryStore(Tables):
         """The earliest `run_at` that `promote` has not served."""
         self._check_open()
         return min((job.run_at for job in self._future()), default=None)
-
-    def _future(self) -> Iterable[Job]:
-        return (self._jobs[id] for id, ready in self._ready.items() if not ready)
 
     async def overdue(self, limit: int) -> list[Job]:
         """Jobs that should have started by now."""
@@ -374,7 +369,7 @@ class MemoryStore(Tables):
         return [copy.copy(s) for _, s in sorted(self._sessions.items()) if s.state == "live" or _since(s, lost_since)]
 
     async def tasks(self) -> list[KnownTask]:
-        """All ever registered."""
+        """All that are kept."""
         self._check_open()
         return [known for _, known in sorted(self._tasks.items())]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -36,9 +36,11 @@ from easyjobs.core.changes import (
     Write,
 )
 from easyjobs.core.job import Attempt, Edge, Job, Lane, LogLine, Session
+from easyjobs.core.keeping import Known, fate
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import CLAIMABLE, COMPLETED, QUEUED, RUNNING, WAITING
-from easyjobs.stores.base import SETTABLE, KnownTask, Pause
+from easyjobs.stores.base import SETTABLE, KnownTask, Pause, Retired
+from easyjobs.stores.documents import lanes_offered
 
 HOLDING: Final = frozenset((RUNNING, WAITING))  # in these states a job takes of the counter that it holds
 MOVES: Final = frozenset(("state", "run_at"))  # columns that say whether a job is ready
@@ -90,6 +92,16 @@ class Tables:
         """Put a row, or remove it (None), so that it can be undone."""
         self._undo.append((table, key, table.get(key)))
         put(table, key, value)
+
+    def _ready_jobs(self) -> Iterable[Job]:
+        return (self._jobs[id] for id, ready in self._ready.items() if ready)
+
+    def _future(self) -> Iterable[Job]:
+        return (self._jobs[id] for id, ready in self._ready.items() if not ready)
+
+    def _alone(self, job: Job) -> bool:
+        """Whether it is of no run, or of one that is gone; the others serve it, or its repetition."""
+        return job.run is None or job.run == job.id or job.run not in self._jobs
 
     def _write(self, write: Write) -> None:
         _WRITES[type(write)](self, write)
@@ -254,6 +266,30 @@ class Tables:
 
     def _put_task(self, write: PutTask) -> None:
         self._set(self._tasks, write.spec.lane, storable(KnownTask(write.spec, write.seen_at)))
+
+    def _retire(self, now: float, keep: float, after: Lane | None, limit: int) -> Retired:
+        left = sorted(lane for lane in self._tasks if after is None or lane > after)
+        page, gone = left[:limit], []
+        offered = lanes_offered(session.offers for session in self._sessions.values() if session.state == "live")
+        for lane in page:
+            known = self._tasks[lane]
+            becomes = fate(self._needed(lane, known, lane in offered), now, keep)
+            if becomes == "goes" and not any(job.lane == lane for job in self._jobs.values()):
+                del self._tasks[lane]
+                gone.append(lane)
+            elif becomes != "stays":
+                self._tasks[lane] = msgspec.structs.replace(known, idle_since=now if becomes == "idle" else None)
+        return Retired(gone, page[-1] if len(left) > limit else None)
+
+    def _needed(self, lane: Lane, known: KnownTask, offered: bool) -> Known:
+        name = (lane.queue, lane.task)
+        others = [one.seen_at for other, one in self._tasks.items() if (other.queue, other.task) == name]
+        named = ("task", ":".join(name)) in self._pauses or any(
+            (schedule.queue, schedule.task) == name for schedule in self._schedules.values()
+        )
+        used = any((job.queue, job.task) == name for job in self._jobs.values())
+        newer = max(others) > known.seen_at
+        return Known(lane, known.idle_since, known.spec.passing, newer, offered, named, used)
 
     def _put_pause(self, write: PutPause) -> None:
         if (write.kind, write.name) not in self._pauses:

@@ -149,7 +149,9 @@ async def sessions(connection: Connection, lost_since: float | None) -> list[Ses
 
 async def tasks(connection: Connection) -> list[KnownTask]:
     """All that can be read; a specification that cannot is left out until a worker registers it again."""
-    return tasks_of(await connection.fetch("SELECT spec, seen_at FROM tasks ORDER BY queue, name, signature"))
+    return tasks_of(
+        await connection.fetch("SELECT spec, seen_at, idle_since FROM tasks ORDER BY queue, name, signature")
+    )
 
 
 async def pauses(connection: Connection) -> list[Pause]:

@@ -12,7 +12,7 @@ from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import State
 from easyjobs.errors import StoreCorrupt, StoreLocked, StoreUnavailable
 from easyjobs.ids import Ids
-from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention
+from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention, Retired
 from easyjobs.stores.copying import Dump
 from easyjobs.stores.hints import hint_of
 from easyjobs.stores.postgres import reading, reads, schema, texts
@@ -105,7 +105,7 @@ class PostgresStore:
         return False
 
     def listen(self, heard: Callable[[Hint], None], me: str = "") -> None:
-        """Tell `heard` what other managers commit; see `base.Store.listen`."""
+        """Tell `heard` what other managers commit, and be known to them as `me`; see `base.Store.listen`."""
         self._hints.heard = heard
 
     async def gone(self, hubs: Collection[str]) -> set[str]:
@@ -235,6 +235,10 @@ class PostgresStore:
     async def next_due(self) -> float | None:
         """The earliest `run_at` that `promote` has not served."""
         return await self._read(self._near, reads.next_due)
+
+    async def retire(self, keep: float, after: Lane | None, limit: int) -> Retired:
+        """Forget tasks that nobody needs any more; see `base.Store.retire`."""
+        return await self._write(lambda connection: retire_tasks(connection, self.now(), keep, after, limit), LONG)
 
     async def jobs(self, ids: Sequence[str]) -> dict[str, Job]:
         """Those of the jobs that exist, by id."""

@@ -149,7 +149,8 @@ LOSE: Final = (
 
 PUT_TASKS: Final = (
     f"INSERT INTO tasks SELECT * FROM {rows(('queue', 'name', 'signature', 'spec', 'seen_at'))}"
-    " ON CONFLICT (queue, name, signature) DO UPDATE SET spec = excluded.spec, seen_at = excluded.seen_at"
+    " ON CONFLICT (queue, name, signature) DO UPDATE"
+    " SET spec = excluded.spec, seen_at = excluded.seen_at, idle_since = NULL"
 )
 
 PUT_PAUSES: Final = (

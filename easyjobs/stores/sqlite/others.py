@@ -57,7 +57,7 @@ def _put_task(connection: Connection, write: PutTask) -> None:
     spec = write.spec
     connection.execute(
         "INSERT INTO tasks (queue, name, signature, spec, seen_at) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET spec = excluded.spec, seen_at = excluded.seen_at",
+        " ON CONFLICT DO UPDATE SET spec = excluded.spec, seen_at = excluded.seen_at, idle_since = NULL",
         (*spec.lane, msgspec.json.encode(spec).decode(), write.seen_at),
     )
 

@@ -101,7 +101,7 @@ class Reader:
 
     async def tasks(self) -> list[KnownTask]:
         """All that can be read; a specification that cannot is left out until a worker registers it again."""
-        return tasks_of(await self._rows("SELECT spec, seen_at FROM tasks ORDER BY queue, name, signature"))
+        return tasks_of(await self._rows("SELECT spec, seen_at, idle_since FROM tasks ORDER BY queue, name, signature"))
 
     async def pauses(self) -> list[Pause]:
         """All that is paused."""

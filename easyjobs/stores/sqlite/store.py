@@ -17,7 +17,7 @@ from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import FINAL, State
 from easyjobs.errors import StoreLocked, StoreUnavailable
 from easyjobs.ids import Ids
-from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention
+from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention, Retired
 from easyjobs.stores.sqlite import files, reading, texts
 from easyjobs.stores.sqlite.company import Company
 from easyjobs.stores.sqlite.failures import translated
@@ -237,6 +237,10 @@ class SQLiteStore:
         """Of the pages of the file that are in use."""
         return await self._exclusive(lambda: files.used(self._writer.connection))
 
+    async def retire(self, keep: float, after: Lane | None, limit: int) -> Retired:
+        """Forget tasks that nobody needs any more; see `base.Store.retire`."""
+        return await self._exclusive(lambda: self._writer.retire(self.now(), keep, after, limit), LARGE)
+
     # -- reading, in memory and beside the writer
 
     async def next_due(self) -> float | None:
@@ -329,7 +333,7 @@ class SQLiteStore:
         return await self._read(self._reader.sessions(lost_since))
 
     async def tasks(self) -> list[KnownTask]:
-        """All ever registered."""
+        """All that are kept."""
         return await self._read(self._reader.tasks())
 
     async def schedules(self) -> list[Schedule]:

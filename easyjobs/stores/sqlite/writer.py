@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from easyjobs.core.changes import APPLIED, Claim, Committed, Unit
 from easyjobs.core.job import Job, Lane
-from easyjobs.stores.base import Hint
+from easyjobs.stores.base import Hint, Retired
 from easyjobs.stores.hints import hint_of
 from easyjobs.stores.sqlite import files, texts
 from easyjobs.stores.sqlite.careful import apply_each
@@ -20,6 +20,7 @@ from easyjobs.stores.sqlite.failures import UNWRITABLE, GuardFailed, is_busy
 from easyjobs.stores.sqlite.notes import Notes
 from easyjobs.stores.sqlite.presence import Presence
 from easyjobs.stores.sqlite.reading import jobs_by_seq
+from easyjobs.stores.sqlite.retiring import retire_tasks
 from easyjobs.stores.sqlite.segment import Effects, Segment, Sessions, forget_jobs
 from easyjobs.stores.sqlite.tally import Key, Tally
 
@@ -312,6 +313,10 @@ class Writer:
         """A hub has died: its lead is over, and it is not to be seen any more."""
         self._transaction(lambda connection: connection.execute("UPDATE lead SET until = 0 WHERE holder = ?", (name,)))
         self._presence.bury(name)
+
+    def retire(self, now: float, keep: float, after: Lane | None, limit: int) -> Retired:
+        """Forget up to `limit` tasks that nobody needs any more. See `base.Store.retire`."""
+        return self._transaction(lambda connection: retire_tasks(connection, now, keep, after, limit))
 
     def forget(self, lost_before: float, now: float) -> None:
         """Remove sessions that were lost long ago, and what was to be known as fresh until now."""

@@ -14,6 +14,7 @@ from easyjobs.testing.conformance.claims import ClaimCases
 from easyjobs.testing.conformance.lines import LineCases
 from easyjobs.testing.conformance.machine import RandomCases
 from easyjobs.testing.conformance.reads import ReadCases
+from easyjobs.testing.conformance.retiring import RetiringCases
 from easyjobs.testing.conformance.runs import RunCases
 from easyjobs.testing.conformance.schedules import ScheduleCases
 from easyjobs.testing.conformance.sessions import SessionCases
@@ -40,6 +41,7 @@ class StoreConformance(
     ScheduleCases,
     ReadCases,
     UpkeepCases,
+    RetiringCases,
     RandomCases,
 ):
     """Override the fixture `make_store`."""

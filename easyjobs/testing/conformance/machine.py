@@ -121,6 +121,11 @@ class Twins(RuleBasedStateMachine):
 
         assert self._loop.run(all_of(self._store)) == self._loop.run(all_of(self._model))
 
+    @rule(keep=st.sampled_from([1.0, 30.0]), limit=st.integers(1, 3))
+    def retire(self, keep: float, limit: int) -> None:
+        """Look at tasks that nobody may need any more."""
+        self._both("retire", keep, None, limit)
+
     @rule()
     def reopen(self) -> None:
         """A restart of the manager."""

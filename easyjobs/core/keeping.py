@@ -1,0 +1,38 @@
+"""How long the manager keeps what it knows of a task that nobody offers any more."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+from easyjobs.core.job import Lane
+
+Fate: TypeAlias = Literal["stays", "needed", "idle", "goes"]
+"""`stays` as it is; is `needed` again; is `idle` from now on; `goes`."""
+
+
+class Known(NamedTuple):
+    """A task in one signature, and who needs it.
+
+    `idle_since`: when it was found that nobody does; None: somebody did. `passing`: it was made for one run. `newer`:
+    the same task was registered later with other parameters. `offered`: a live worker has it. `named`: a schedule or a
+    pause is for the task, in whatever signature; `used`: a job is of it.
+    """
+
+    lane: Lane
+    idle_since: float | None
+    passing: bool
+    newer: bool
+    offered: bool
+    named: bool
+    used: bool
+
+
+def fate(task: Known, now: float, keep: float) -> Fate:
+    """What becomes of a task; `keep` are the seconds for which one that nobody needs stays. One that `goes` must be
+    looked at once more, where it is `newer`: whether any job was made with these very parameters.
+    """
+    if task.offered or ((task.named or task.used) and not task.newer):
+        return "stays" if task.idle_since is None else "needed"
+    if task.passing or (task.idle_since is not None and task.idle_since <= now - keep):
+        return "goes"
+    return "idle" if task.idle_since is None else "stays"
