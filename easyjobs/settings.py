@@ -52,7 +52,8 @@ class ManagerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `prefix` is where its routes live ("" or "/some/path"). `open_docs` opens `/docs` and `/openapi.json` to everybody.
     `max_tasks_per_worker` is how many jobs its embedded worker runs at once, `threads` how many of them in threads.
     `keep_completed` and `keep_others` are how long jobs that have ended are kept, `keep_rows` how many of them at most,
-    and `keep_bytes` what the store may take before the oldest of them go. `scheduler` is whether it fires schedules and
+    and `keep_bytes` what the store may take before the oldest of them go; `keep_tasks` is how long a task is known that
+    no worker offers and no job, schedule or pause is for. `scheduler` is whether it fires schedules and
     does what else one process is enough for; without, an `easyjobs scheduler` must. `webhook_url` and `slack_webhook`
     are told what happens, as a `WebhookMonitor` and a `SlackMonitor`. The rest: `hub.settings`.
     """
@@ -72,6 +73,7 @@ class ManagerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_bytes: Count | None = None
     keep_completed: Seconds = 7 * 86_400.0
     keep_others: Seconds = 30 * 86_400.0
+    keep_tasks: Seconds = 30 * 86_400.0
     max_arguments: Bytes = 262_144
     max_result: Bytes = 1_048_576
     stop_grace: Seconds = 25.0

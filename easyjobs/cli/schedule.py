@@ -101,7 +101,7 @@ def command(
         facts = msgspec.json.encode([part, home, told, queue])
         own = f"{called}.every-{days}.{hashlib.sha256(facts).hexdigest()[:8]}"
         scripts = "" if manager is None else queue or "DEFAULT"
-        order = Order.fresh(part, f"{Path(file).stem}-every-{days}", own, home, told, scripts)
+        order = Order.fresh(part, f"{Path(file).stem}-every-{days}", own, home, told, scripts, lasting=True)
         orders.append((order, _rule(at, timezone, first, days)))
     if manager is None:
         asyncio.run(

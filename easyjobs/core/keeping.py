@@ -28,11 +28,12 @@ class Known(NamedTuple):
 
 
 def fate(task: Known, now: float, keep: float) -> Fate:
-    """What becomes of a task; `keep` are the seconds for which one that nobody needs stays. One that `goes` must be
-    looked at once more, where it is `newer`: whether any job was made with these very parameters.
+    """What becomes of a task; `keep` are the seconds for which one that nobody needs stays; one that was made for one
+    run goes at the next look. Of one that `goes` there may be jobs nevertheless, where another is `newer`: those that
+    were made with these very parameters keep it.
     """
     if task.offered or ((task.named or task.used) and not task.newer):
         return "stays" if task.idle_since is None else "needed"
-    if task.passing or (task.idle_since is not None and task.idle_since <= now - keep):
-        return "goes"
-    return "idle" if task.idle_since is None else "stays"
+    if task.idle_since is None:
+        return "idle"
+    return "goes" if task.passing or task.idle_since <= now - keep else "stays"

@@ -18,6 +18,7 @@ from easyjobs.faces.jobs_file import At, Plan, plan_of
 from easyjobs.faces.script_events import EVENTS, Events, ScriptTask, task_at, words_of
 from easyjobs.hub.embedded import nowhere
 from easyjobs.hub.submission import HIGHEST_PRIORITY
+from easyjobs.tasks.decorator import BoundTask
 from easyjobs.tasks.handle import Call
 from easyjobs.tasks.scripts import name_of_script
 from easyjobs.workers.worker import EasyJobsWorker
@@ -42,7 +43,7 @@ class Order(msgspec.Struct, frozen=True):
     """A run, as far as it is the same wherever it goes on: its `plan`, what it is called and where its jobs are.
 
     `queue` is its own, that of its events; `scripts` that of its scripts, which may be others' too. `events` names
-    them (`find_events`), if there are any.
+    them (`find_events`), if there are any. One that is `lasting` will have other runs.
     """
 
     plan: Plan
@@ -51,13 +52,24 @@ class Order(msgspec.Struct, frozen=True):
     folder: str
     scripts: str
     events: str | None = None
+    lasting: bool = False
 
     @classmethod
-    def fresh(cls, plan: Plan, name: str, queue: str, folder: str, events: str | None, scripts: str = "") -> Order:
+    def fresh(
+        cls,
+        plan: Plan,
+        name: str,
+        queue: str,
+        folder: str,
+        events: str | None,
+        scripts: str = "",
+        *,
+        lasting: bool = False,
+    ) -> Order:
         """A new one. The `queue` must be its own; without `scripts` it has another for these too."""
         name = clean(name)[:_LONGEST]
         name = f"{name}_" if name in EVENTS or not is_name(name) else name
-        return cls(plan, name, queue, folder, scripts or f"{queue}.scripts", events)
+        return cls(plan, name, queue, folder, scripts or f"{queue}.scripts", events, lasting)
 
     @classmethod
     def of_run(cls, queue: str, name: str, arguments: Mapping[str, Any]) -> Order:
@@ -105,7 +117,22 @@ class Order(msgspec.Struct, frozen=True):
         doc = f"{len(self.plan.jobs)} jobs of {self.name}"
         graph = Graph(workflow.order(self._nodes()))
         options = Options(retries=0)
-        return TaskSpec(self.queue, self.name, _PARAMETERS, options, doc, "workflow", call, rule, graph=graph)
+        return TaskSpec(
+            self.queue,
+            self.name,
+            _PARAMETERS,
+            options,
+            doc,
+            "workflow",
+            call,
+            rule,
+            graph=graph,
+            passing=not self.lasting,
+        )
+
+    def own(self, task: BoundTask[Any, Any]) -> None:
+        """Have `task` forgotten with this order, unless it lasts."""
+        task.spec = msgspec.structs.replace(task.spec, passing=not self.lasting)
 
     def _nodes(self) -> Iterator[Node]:
         names, tasks = self.names(), self.tasks()
@@ -178,7 +205,7 @@ def script_worker(orders: Sequence[Order], slots: int) -> EasyJobsWorker:
     worker = EasyJobsWorker(queues, max_tasks_per_worker=slots, connect=nowhere, embedded=True)
     for order in orders:
         for path, name in order.tasks().items():
-            worker.script(path, namespace=order.scripts, name=name, folder=order.folder, retries=0)
+            order.own(worker.script(path, namespace=order.scripts, name=name, folder=order.folder, retries=0))
     return worker
 
 
@@ -202,13 +229,15 @@ def host(
         worker.offer(order.spec(rule))
         if events is not None:
             for name, function in _Told(worker, order.plan, events).functions().items():
-                worker.task(namespace=order.queue, name=name, retries=0)(function)
+                order.own(worker.task(namespace=order.queue, name=name, retries=0)(function))
     return worker
 
 
 def forget(worker: EasyJobsWorker, queue: str, name: str, order: Order) -> None:
-    """Have `worker` take away the schedule that an earlier order of that queue and name had."""
-    worker.offer(msgspec.structs.replace(order.spec(), queue=queue, name=name))
+    """Have `worker` take away the schedule that an earlier order of that queue and name had, and the workflow with the
+    last of its runs.
+    """
+    worker.offer(msgspec.structs.replace(order.spec(), queue=queue, name=name, passing=True))
 
 
 def failure(order: Order, at: At, failed: str, jobs: Mapping[str, str]) -> Call:

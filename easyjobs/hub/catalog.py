@@ -16,12 +16,14 @@ from easyjobs.stores.base import KnownTask
 class Entry:
     """One task in one signature, with all that the way of a job needs of it worked out once."""
 
-    __slots__ = ("checker", "lane", "max_attempts", "options", "seen_at", "since", "spec", "turns")
+    __slots__ = ("checker", "idle", "lane", "max_attempts", "options", "seen_at", "since", "spec", "stored", "turns")
 
     def __init__(self, spec: TaskSpec, seen_at: float, since: float) -> None:
         self.spec = spec
         self.seen_at = seen_at
         self.since = since  # when the youngest worker that offered it had started
+        self.stored = False  # whether it was seen in the store
+        self.idle = False  # whether it is noted there that nobody needs it
         self.lane = spec.lane
         self.options = spec.options
         self.max_attempts = spec.max_attempts
@@ -29,9 +31,14 @@ class Entry:
         self.turns = bool(spec.options.needs or spec.options.write_all or spec.graph)
         self.checker = Checker(spec.signature)
 
+    def needed(self) -> bool:
+        """Somebody needs it; whether the store must be told, because it believes that nobody does."""
+        idle, self.idle = self.idle, False
+        return idle
+
 
 class Catalog:
-    """Grows as workers register tasks; nothing leaves it, so that a gone worker's tasks are still shown.
+    """Grows as workers register tasks. Those of a gone worker are still shown, until the store forgets them.
 
     `version` rises with each change, for what is derived from it (the OpenAPI page).
     """
@@ -52,9 +59,10 @@ class Catalog:
         """Take in what the store kept."""
         for task in sorted(known, key=lambda k: k.seen_at):
             self._put(Entry(task.spec, task.seen_at, task.seen_at))
+        self._note(known)
 
     def add(self, spec: TaskSpec, now: float, since: float | None = None) -> bool:
-        """A worker that started at `since` (None: now) offers this task. Whether that is news that must be stored.
+        """A worker that started at `since` (None: now) offers this task. Whether that must be stored.
 
         The parameters that the youngest worker has are the newest: an older one that merely comes back changes nothing.
         """
@@ -64,7 +72,7 @@ class Catalog:
         if current is not None and since < current.since:
             if entry is not None:
                 entry.seen_at = now
-                return False
+                return entry.needed()
             self._put(Entry(spec, now, since), current)
             return True
         if entry is None or entry.spec != spec:
@@ -72,7 +80,8 @@ class Catalog:
             return True
         entry.seen_at, entry.since = now, since
         if current is entry:
-            return False
+            return entry.needed()
+        entry.idle = False
         self._current[spec.queue, spec.name] = entry
         self.version += 1
         return True
@@ -84,7 +93,36 @@ class Catalog:
             entry = self._by_lane.get(task.spec.lane)
             if entry is None or entry.seen_at < task.seen_at:
                 self.add(task.spec, task.seen_at, task.seen_at)
+        self._note(known)
         return bool(news)
+
+    def missing(self, known: list[KnownTask]) -> list[Lane]:
+        """What is known here and is not in the store any more, where it was, by all that the store keeps."""
+        there = {task.spec.lane for task in known}
+        return [lane for lane, entry in self._by_lane.items() if entry.stored and lane not in there]
+
+    def drop(self, lane: Lane) -> None:
+        """The store has forgotten it. May be called twice."""
+        entry = self._by_lane.pop(lane, None)
+        if entry is None:
+            return
+        self.units.pop(lane, None)
+        if self._current[lane.queue, lane.task] is entry:
+            left = [one for other, one in self._by_lane.items() if (other.queue, other.task) == (lane.queue, lane.task)]
+            if left:
+                self._current[lane.queue, lane.task] = max(left, key=lambda one: one.since)
+            else:
+                del self._current[lane.queue, lane.task]
+                self._queues = {queue for queue, _ in self._current}
+        self.version += 1
+        if self.sought:
+            self.sought = freshness.sought(one.spec for one in self._by_lane.values())
+
+    def _note(self, known: list[KnownTask]) -> None:
+        for task in known:
+            entry = self._by_lane.get(task.spec.lane)
+            if entry is not None and entry.spec == task.spec:
+                entry.stored, entry.idle = True, task.idle_since is not None
 
     def _put(self, entry: Entry, current: Entry | None = None) -> None:
         spec = entry.spec
@@ -112,7 +150,7 @@ class Catalog:
         entry = self._current.get((queue, name))
         if entry is None:
             if queue not in self._queues:
-                known = ", ".join(sorted(self._queues)[:20]) or "none yet"
+                known = ", ".join(sorted({entry.spec.queue for entry in self.shown})[:20]) or "none yet"
                 raise NotFound(
                     f"No queue {queue!r}; known queues: {known}. A queue is known once a worker of it has connected."
                 )
@@ -152,11 +190,11 @@ class Catalog:
         return sorted(task for task, signatures in seen.items() if signatures > 1)
 
     @property
-    def queues(self) -> list[str]:
-        """All queues, by name."""
-        return sorted(self._queues)
-
-    @property
     def entries(self) -> list[Entry]:
         """The current signature of each task, by queue and name."""
         return [self._current[key] for key in sorted(self._current)]
+
+    @property
+    def shown(self) -> list[Entry]:
+        """As `entries`, without those that were made for one run."""
+        return [entry for entry in self.entries if not entry.spec.passing]

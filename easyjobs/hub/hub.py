@@ -35,6 +35,7 @@ from easyjobs.hub.queries import Queries
 from easyjobs.hub.reception import Reception
 from easyjobs.hub.recovery import Recovery
 from easyjobs.hub.requests import Requests
+from easyjobs.hub.retirement import Retirement
 from easyjobs.hub.roster import Roster
 from easyjobs.hub.runs import Runs
 from easyjobs.hub.scheduling import Scheduling
@@ -143,6 +144,7 @@ class Hub:
             self._instance,
         )
         reception.registered = self.scheduling.registered
+        self._retirement = Retirement(store, self.roster, self.catalog, self.committer)
         requests = Requests(store, self.admission, self.committer, self.announcer, self._nursery)
         telling = Telling(self.roster, self.committer, self.announcer, self.settings, self.counters)
         self.outlook = Outlook(
@@ -190,6 +192,7 @@ class Hub:
             self.delivery,
             self.pausing,
             self.scheduling,
+            self._retirement,
             self.control,
             requests,
             self._ids,
@@ -205,9 +208,10 @@ class Hub:
         turns.wake, judge.turned = self._turn.wake, turns.come
         self._sweeper.turned = turns.come
         self._others = [
-            Periodic(Duty(Pruner(store, self.settings), self.lead), store.now),
+            Periodic(Duty(Pruner(store, self.settings, self._retirement), self.lead), store.now),
             Periodic(Duty(Deadlines(store, self.committer), self.lead), store.now),
         ]
+        self.lead.gained += [service.wake for service in self._others]  # a short life may be all that there is
         self._tie()
 
     def _tie(self) -> None:
@@ -342,6 +346,7 @@ class Hub:
     async def declare(self, tasks: Sequence[TaskSpec]) -> None:
         """Make tasks known that no worker offers yet; returns when that is durable. Raises RegistrationError."""
         self._reception.declare(list(tasks))
+        self._retirement.declared.update(spec.lane for spec in tasks)
         await self.committer.drained()
 
     async def wait(self, id: str, seconds: float) -> Job:

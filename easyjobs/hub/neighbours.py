@@ -19,6 +19,7 @@ from easyjobs.hub.committer import Committer
 from easyjobs.hub.dispatcher import Dispatcher
 from easyjobs.hub.outlets import Outlets
 from easyjobs.hub.pausing import Pausing
+from easyjobs.hub.retirement import Retirement
 from easyjobs.hub.roster import Elsewhere, Roster
 from easyjobs.hub.scheduling import Scheduling
 from easyjobs.ids import Ids
@@ -60,6 +61,7 @@ class Neighbours:
         outlets: Outlets,
         pausing: Pausing,
         scheduling: Scheduling,
+        retirement: Retirement,
         ids: Ids,
     ) -> None:
         self._store = store
@@ -72,6 +74,7 @@ class Neighbours:
         self._outlets = outlets
         self._pausing = pausing
         self._scheduling = scheduling
+        self._retirement = retirement
         self._ids = ids
         self._hint = Hint()
         self._often = 0.0
@@ -176,9 +179,11 @@ class Neighbours:
             await self._follow_sessions()
 
     async def learn(self) -> None:
-        """Take in tasks that were registered at another manager."""
-        if self._catalog.learn(await self._store.tasks()):
+        """Take in tasks that were registered at another manager, or forgotten there."""
+        known = await self._store.tasks()
+        if self._catalog.learn(known):
             self._roster.changed()
+        await self._retirement.gone(self._catalog.missing(known))
 
     async def _follow_sessions(self) -> None:
         mine = list(self._roster.holders())

@@ -134,8 +134,8 @@ class Queries:
         return self._task(self._catalog.find(queue, name))
 
     def tasks(self) -> list[TaskView]:
-        """All tasks, by queue and name."""
-        return [self._task(entry) for entry in self._catalog.entries]
+        """All tasks, by queue and name, but for those that were made for one run."""
+        return [self._task(entry) for entry in self._catalog.shown]
 
     def _task(self, entry: Entry) -> TaskView:
         workers = self._roster.number_offering(entry.spec.queue, entry.spec.name)
@@ -143,16 +143,18 @@ class Queries:
         return TaskView(entry.spec, workers, workers > 0, entry.seen_at, paused)
 
     async def queues(self) -> list[QueueView]:
-        """All queues, by name."""
+        """All queues, by name; one that was made for a run while it has live jobs."""
         counts = await self._store.counts()  # first: queues may become known while that is asked
         pauses = self._dispatcher.pauses
-        views = {name: QueueView(name, pauses.get(("queue", name))) for name in self._catalog.queues}
+        names = {entry.spec.queue for entry in self._catalog.shown} | {name for kind, name in pauses if kind == "queue"}
+        views = {name: QueueView(name, pauses.get(("queue", name))) for name in names}
         for count in counts:
             view = views.setdefault(count.queue, QueueView(count.queue, pauses.get(("queue", count.queue))))
             if count.state in ("waiting", "queued", "running", "retry"):
                 setattr(view, count.state, getattr(view, count.state) + count.jobs)
         for entry in self._catalog.entries:
-            views[entry.spec.queue].tasks += 1
+            if entry.spec.queue in views:
+                views[entry.spec.queue].tasks += 1
         for live in self._roster.holders():
             for queue in {lane.queue for lane in live.lanes}:
                 if queue in views and live.voice is not None:

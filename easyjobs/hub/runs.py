@@ -76,7 +76,7 @@ class Runs:
         return (await self._views(found))[0]
 
     async def workflows(self) -> list[WorkflowView]:
-        """All of them, by queue and name."""
+        """All of them, by queue and name, but for those that were made for one run."""
         return await self._views(self._workflows())
 
     async def page(self, query: JobQuery) -> tuple[list[RunView], int | None]:
@@ -127,10 +127,13 @@ class Runs:
 
     def _named(self, name: str) -> list[Entry]:
         queue, _, task = name.rpartition(":")
-        return [e for e in self._workflows() if e.lane.task == task and queue in ("", e.lane.queue)]
+        if not queue:
+            return [entry for entry in self._workflows() if entry.lane.task == task]
+        named = self._catalog.get(queue, task)
+        return [] if named is None or named.spec.graph is None else [named]
 
     def _workflows(self) -> list[Entry]:
-        return [entry for entry in self._catalog.entries if entry.spec.graph is not None]
+        return [entry for entry in self._catalog.shown if entry.spec.graph is not None]
 
     async def _views(self, entries: list[Entry]) -> list[WorkflowView]:
         live: Counter[tuple[str, str]] = Counter()

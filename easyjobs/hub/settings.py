@@ -18,7 +18,7 @@ class HubSettings(msgspec.Struct, frozen=True):
     own deadline a worker may take to say that an attempt was stopped, before the manager ends it.
     `leads`: whether it does what one of several is enough for (schedules, start deadlines, old jobs, lost sessions of
     others), where nobody else does; else that is left to another process. `takes_pushed`: whether its workers take also
-    jobs of tasks that are pushed elsewhere: it is there.
+    jobs of tasks that are pushed elsewhere: it is there. `keep_tasks`: how long a task is known that nobody needs.
     """
 
     lease: float = 30.0
@@ -38,6 +38,7 @@ class HubSettings(msgspec.Struct, frozen=True):
     inbox: int = 100_000  # submissions that may wait for their commit
     outbox: int = 8 * 1024 * 1024  # bytes that may wait for a slow reader
     prune_every: float = 60.0
+    keep_tasks: float = 30 * 86_400.0
     retention: Retention = Retention()
     limits: Limits = Limits()
 
@@ -54,6 +55,7 @@ def hub_settings(settings: ManagerSettings) -> HubSettings:
         grace=settings.grace,
         queue_depth=settings.queue_depth,
         warn_depth=settings.warn_depth,
+        keep_tasks=settings.keep_tasks,
         retention=Retention(settings.keep_completed, settings.keep_others, settings.keep_rows, settings.keep_bytes),
         limits=Limits(arguments=settings.max_arguments, result=settings.max_result),
         leads=settings.scheduler,

@@ -12,6 +12,7 @@ from easyjobs.hub.neighbours import Neighbours
 from easyjobs.hub.outlets import Outlets
 from easyjobs.hub.pausing import Pausing
 from easyjobs.hub.requests import Requests
+from easyjobs.hub.retirement import Retirement
 from easyjobs.hub.roster import Roster
 from easyjobs.hub.scheduling import Scheduling
 from easyjobs.hub.services.orphans import Orphans
@@ -37,6 +38,7 @@ class Sharing:
         outlets: Outlets,
         pausing: Pausing,
         scheduling: Scheduling,
+        retirement: Retirement,
         control: Control,
         requests: Requests,
         ids: Ids,
@@ -54,6 +56,7 @@ class Sharing:
             outlets,
             pausing,
             scheduling,
+            retirement,
             ids,
         )
         self._orphans = Orphans(store, roster, committer, settings, lambda: lead.held)

@@ -6,8 +6,10 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +307,18 @@ def test_a_run_may_leave_nothing_behind(folder: Folder) -> None:
     before = sorted(folder.path.iterdir())
     assert folder.run("jobs.json", "--store", "memory:").returncode == 0
     assert sorted(folder.path.iterdir()) == before
+
+
+def test_what_was_known_for_one_run_goes_with_its_jobs(folder: Folder) -> None:
+    folder.env["EASYJOBS_KEEP_COMPLETED"] = "0.01"
+    folder.jobs({"name": "A", "steps": ["good.sh", "says.py"]})
+    for _ in range(6):
+        done = folder.run("jobs.json", "--events", "events.py")
+        assert done.returncode == 0, done.stderr
+    with closing(sqlite3.connect(folder.path / "easyjobs.db")) as store:
+        tasks = store.execute("SELECT queue FROM tasks").fetchall()
+    runs = {queue.removesuffix(".scripts") for (queue,) in tasks}
+    assert len(runs) <= 4, "the last one's, whose jobs are there, and a few before it, of which not all is gone yet"
 
 
 def test_a_run_is_repeated_from_where_it_failed_at_a_manager_on_the_same_store(folder: Folder, make: Make) -> None:

@@ -205,12 +205,14 @@ class RetiringCases(Cases):
         await play.arrive(play.session("s2", offers=msgspec.json.encode([spec.lane]).decode()))
         assert await _retire(play) == []
         await play.commit(LoseSession("s2", 1, play.store.now()))
+        assert await _retire(play) == []  # whoever makes it has perhaps not said hello yet
         assert await _retire(play) == [spec.lane]
 
     @story
     async def test_it_looks_at_so_many_tasks_and_goes_on_from_there(self, play: Play) -> None:
         specs = [_spec(name, passing=name != "c") for name in "abcde"]
         await _know(play, *specs)
+        assert await _retire(play) == []
         first = await play.store.retire(MONTH, None, 2)
         assert first == Retired([specs[0].lane, specs[1].lane], specs[1].lane)
         second = await play.store.retire(MONTH, first.next, 2)

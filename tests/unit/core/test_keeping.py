@@ -38,6 +38,7 @@ def test_others_go_by_the_newest_parameters_alone(need: str) -> None:
     assert _fate(offered=True, newer=True) == "stays"
 
 
-def test_what_was_made_for_one_run_does_not_wait() -> None:
-    assert _fate(passing=True) == "goes"
-    assert _fate(passing=True, newer=True, used=True) == "goes"
+def test_what_was_made_for_one_run_goes_at_the_next_look() -> None:
+    assert _fate(passing=True) == "idle"
+    assert _fate(passing=True, idle_since=99.9) == "goes"
+    assert _fate(passing=True, idle_since=99.9, used=True) == "needed"

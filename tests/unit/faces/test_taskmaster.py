@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 
@@ -9,7 +11,8 @@ from easyjobs.core.task import is_name
 from easyjobs.core.workflow import levels
 from easyjobs.errors import ConfigurationError
 from easyjobs.faces.jobs_file import At, plan_of
-from easyjobs.faces.taskmaster import Order, failure
+from easyjobs.faces.script_events import Events
+from easyjobs.faces.taskmaster import Order, failure, forget, host
 
 PLAN = plan_of(
     [
@@ -54,6 +57,18 @@ def test_with_events_each_script_stands_between_two_of_them() -> None:
         "run-t0:on_task_ready",
         "run-t0:on_task_complete",
     }
+
+
+def test_what_was_made_for_one_run_is_passing_and_what_has_a_schedule_is_not() -> None:
+    assert order().spec().passing
+    lasting = Order.fresh(PLAN, "jobs", "nightly", "/scripts", None, lasting=True)
+    assert not lasting.spec().passing
+    events = Events(SimpleNamespace(on_task_ready=print), "events.py")
+    for made, passing in ((order("events.py"), True), (lasting, False)):
+        assert {spec.passing for spec in host([(made, None)], events).specs()} == {passing}
+    worker = host([(lasting, None)], None)
+    forget(worker, "nightly-as-it-was", "jobs", lasting)
+    assert {spec.queue: spec.passing for spec in worker.specs()} == {"nightly": False, "nightly-as-it-was": True}
 
 
 def test_the_workflow_is_the_same_after_it_went_through_the_store() -> None:

@@ -41,8 +41,9 @@ async def test_a_row_that_is_not_utf_8_harms_no_other_and_is_no_json(tmp_path: P
 
 async def test_a_task_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     async with opened(tmp_path / "jobs.db") as store:
-        store._writer.connection.execute("INSERT INTO tasks VALUES ('etl', 'load', '', '{', 1.0)")
+        store._writer.connection.execute("INSERT INTO tasks VALUES ('etl', 'load', '', '{', 1.0, NULL)")
         assert await store.tasks() == []
+        assert (await store.retire(1.0, None, 9)).tasks == []
 
 
 @pytest.mark.parametrize(
