@@ -164,3 +164,5 @@ class Session(msgspec.Struct):
     manager: str = ""  # id of the manager process that welcomed it last
     system: str = ""  # the machine it runs on
     units: int | None = None  # process units that this machine has, as far as this worker was told
+    life: str = ""  # a word of the process that was welcomed last; "" where it has none
+    hellos: int = 0  # how many times it had said hello by then

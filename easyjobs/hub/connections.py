@@ -74,6 +74,7 @@ class Connection:
             send=settings.send,
             outbox=settings.outbox,
         )
+        self.opened_at = clock.monotonic()
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
         self._open = True

@@ -184,7 +184,7 @@ class Desk:
         try:
             live = await self._reception.welcome(connection, hello)
         except ProtocolError as error:
-            connection.close(BROKEN, str(error))
+            connection.close(error.code, str(error))
             return
         except RegistrationError as error:
             connection.close(UNFIT, str(error))

@@ -32,6 +32,7 @@ from easyjobs.stores.base import Store
 
 MOST_SLOTS = 100_000
 MOST_UNITS = 2**53
+LONGEST_LIFE = 64
 HIGHEST_PID = 2**31 - 1
 
 
@@ -68,24 +69,28 @@ class Reception:
 
         The newest connection of a worker_id wins; an older one is closed. None when the connection went meanwhile.
 
+        :raises ProtocolError: this one is the older: a hello may arrive long after its speaker has left the connection.
         :raises ProtocolError, RegistrationError: a task that it offers cannot be.
         """
         known = self._roster.of_worker(hello.worker_id) or await self._elsewhere(hello.worker_id)
+        _refuse_late(hello, connection, known)
         came_back = known is not None and known.row.id == hello.session
         self._learn(hello.worker_id, hello.tasks, known.row.started_at if known and came_back else None)
         rows = await self._unknown(hello.held)
-        live = await self._session(hello)
+        live = await self._session(hello, connection)
         brought = {(h.job, h.attempt) for h in hello.held} | {(o.job, o.attempt) for o in hello.unacked}
         if live.held and not came_back:
             await self._bury(live, brought)  # durable before the newcomer has a session, and would seem to come back
         # nothing is awaited from here on: from the moment it has a voice, the worker may be given jobs
         if connection.closed():
             return None
+        _refuse_late(hello, connection, live)
         if live.voice is not None:
             live.voice.close(REPLACED, "a newer connection of this worker_id came")
         now = self._store.now()
         connection.session = live.row.id
         live.voice = connection
+        live.opened_at = connection.opened_at
         live.leaving = False
         live.blocked = None
         live.parked = 0
@@ -191,13 +196,14 @@ class Reception:
             self._roster.changed()
         self._committer.poke()
 
-    async def _session(self, hello: Hello) -> Live:
-        """The worker's session, durable and of a new epoch."""
+    async def _session(self, hello: Hello, connection: Connection) -> Live:
+        """The worker's session, durable and of a new epoch. Raises as `welcome` does."""
         ahead = 1
         while True:
             now = self._store.now()
             here = self._roster.of_worker(hello.worker_id)
             live = here or await self._elsewhere(hello.worker_id)
+            _refuse_late(hello, connection, live)
             row = Session(
                 id=live.row.id if live else self._ids.job_id(now),
                 worker_id=hello.worker_id,
@@ -216,6 +222,8 @@ class Reception:
                 manager=self._instance,
                 system=(hello.system or hello.host)[:255],
                 units=hello.units if hello.units is None else max(0, min(MOST_UNITS, hello.units)),
+                life=hello.life[:LONGEST_LIFE],
+                hellos=max(0, min(MOST_UNITS, hello.number)),
             )
             stale = await self._committer.chore(Chore([PutSession(row)]))
             if live is not here and live is not None:
@@ -292,6 +300,22 @@ class Reception:
             else:
                 verdicts.append(Verdict(h.job, h.attempt, "abandon"))
         return verdicts
+
+
+def _refuse_late(hello: Hello, connection: Connection, live: Live | None) -> None:
+    """Raise ProtocolError where the session was given to somebody later: to a later hello of the same life, to another
+    life than one that had it before, or, here, to a connection that was opened after this one.
+    """
+    if live is None:
+        return
+    row, life = live.row, hello.life[:LONGEST_LIFE]
+    if life and life == row.life:
+        late = hello.number < row.hellos
+    else:
+        taken_over = bool(life and row.life) and hello.session == row.id
+        late = taken_over or connection.opened_at < live.opened_at
+    if late:
+        raise ProtocolError("a newer connection of this worker_id came", REPLACED)
 
 
 def offers_of(lanes: Iterable[Lane]) -> str:

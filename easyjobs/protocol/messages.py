@@ -129,8 +129,10 @@ class Hello(msgspec.Struct, tag_field="t", tag="hello", omit_defaults=True):
     """The first message of every connection. `held` and `unacked` are what a worker brings along from before.
 
     `session` is the one that the process was welcomed to last; a process that was never welcomed names none, and what
-    another one held under its `worker_id` died with that one. A watchdog gives the worker's own `worker_id`; it opens
-    no session of its own.
+    another one held under its `worker_id` died with that one. `life` is a random word of the process's own, and
+    `number` counts its hellos, from 1: one that arrives after a later one of the same life, or after another life has
+    taken its `session` over, is refused. Without a `life` the connection that was opened last counts. A watchdog gives
+    the worker's own `worker_id`; it opens no session of its own.
     """
 
     protocol: int
@@ -149,6 +151,8 @@ class Hello(msgspec.Struct, tag_field="t", tag="hello", omit_defaults=True):
     unacked: list[Outcome] = []
     embedded: bool = False
     session: str = ""
+    life: str = ""
+    number: int = 0
 
 
 class Register(msgspec.Struct, tag_field="t", tag="register"):

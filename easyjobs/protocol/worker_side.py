@@ -212,6 +212,7 @@ class WorkerSide(Peer):
             (tasks if room >= 0 else self._later).append(spec)
         self._told = (0, 0 if self._full else self._slots)
         self._in_hello = [h.job for h in held]
+        self._who = msgspec.structs.replace(self._who, number=self._who.number + 1)
         return msgspec.structs.replace(self._who, tasks=tasks, slots=self._told[1], held=held, unacked=unacked)
 
     def _beat(self) -> FromPeer:

@@ -90,6 +90,7 @@ class Network:
         self._links: list[_End] = []  # the dialling end of each
         self._cuts: dict[tuple[str, str], float | None] = {}  # (from, to) -> when it heals by itself
         self._vanished: set[str] = set()
+        self._forsaken: dict[str, float] = {}  # who leaves its next link -> seconds until what it said there arrives
         self._nursery = Nursery("network")
 
     def node(self, name: str) -> Node:
@@ -107,6 +108,7 @@ class Network:
         owner, accept = self.listeners[name]
         here, there = _End(self, node), _End(self, owner)
         here.other, there.other = there, here
+        here.fresh = True
         self._links.append(here)
         self._nursery.spawn(_served(accept, there), f"{name} serves {node.name}")
         return here
@@ -150,6 +152,13 @@ class Network:
         for end in self._between(sender, receiver):
             end.swallows = True
 
+    def forsake(self, name: str, seconds: float) -> None:
+        """Let the next link that `name` opens break there with its first frame, which arrives so many seconds later all
+        the same, and the end of the link after it.
+        """
+        self._loop.note(f"forsake {name}")
+        self._forsaken[name] = seconds
+
     def cut(self, a: str, b: str, seconds: float | None = None, *, one_way: bool = False) -> None:
         """Let nothing pass from `a` to `b`, nor back unless `one_way`, for so many seconds (None: until `heal`).
 
@@ -171,6 +180,7 @@ class Network:
         self._loop.note("heal")
         self.weather = CALM
         self._cuts.clear()
+        self._forsaken.clear()
         for end in self._ends():
             end.node.reading = 0.0
             end.wake()
@@ -203,9 +213,20 @@ class Network:
     def break_link(self, end: _End) -> None:
         """Break one link: `end` knows at once, the other within `late`; what was under way to it arrives, or not."""
         self._loop.note(f"reset {end.node.name} {end.other.node.name}")
-        broken = LinkClosed(1006, "the connection was reset")
         if self._loop.random.random() < 0.5:
             end.other.flight.clear()
+        self._leave(end)
+
+    def speak(self, end: _End, frame: bytes, stalled: float) -> None:
+        """Put a frame on its way, the last of its link where that is forsaken."""
+        late = self._forsaken.pop(end.node.name, None) if end.fresh else None
+        end.fresh = False
+        end.launch(frame, None, stalled if late is None else late)
+        if late is not None:
+            self._leave(end)
+
+    def _leave(self, end: _End) -> None:
+        broken = LinkClosed(1006, "the connection was reset")
         end.launch(None, broken, self._loop.random.uniform(*self.weather.late))
         end.shut(broken)
 
@@ -236,6 +257,7 @@ class _End:
         self.node = node
         self.closed: LinkClosed | None = None
         self.swallows = False  # loses what its owner sends
+        self.fresh = False  # it was dialled from here, and nothing was sent yet
         self.flight: deque[_Flying] = deque()
         self._network = network
         self._loop = asyncio.get_running_loop()
@@ -257,7 +279,7 @@ class _End:
         if self.closed is not None:
             raise LinkClosed(self.closed.code, self.closed.reason)
         self._ahead += 1
-        self.launch(frame, None, stalled)
+        self._network.speak(self, frame, stalled)
 
     async def receive(self) -> bytes:
         """As `Link.receive`."""

@@ -87,6 +87,7 @@ class Engine:
     ) -> None:
         self.pid = os.getpid()
         self.loop = asyncio.get_running_loop()
+        self._life = ids.token()
         self.worker_id = settings.worker_id or f"{socket.gethostname()[:80]}-{self.pid}-{ids.token()[:8]}"
         self.name = name
         self._settings = settings
@@ -273,4 +274,5 @@ class Engine:
             version=__version__,
             queues=self._queues,
             embedded=self._embedded,
+            life=self._life,
         )

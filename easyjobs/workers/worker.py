@@ -318,6 +318,11 @@ class EasyJobsWorker(DeclaresWorkflows, DeclaresScripts):
         """Why the manager will not have its tasks, whatever comes; None as long as it does."""
         return None if self._engine is None else self._engine.line.unfit
 
+    @property
+    def replaced(self) -> bool:
+        """Whether another process took over its worker_id: then it takes nothing more."""
+        return self._engine is not None and self._engine.line.replaced
+
     # -- making jobs
 
     async def submit(self, calls: Sequence[Call], *, together: bool = False) -> list[JobHandle[Any]]:

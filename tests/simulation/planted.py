@@ -14,7 +14,7 @@ from easyjobs.core.changes import AddEdge, Insert, Release, Unit
 from easyjobs.core.events import Completed, WorkerDied
 from easyjobs.core.job import Job
 from easyjobs.hub import judge as judging
-from easyjobs.hub import submission
+from easyjobs.hub import reception, submission
 from easyjobs.hub.chains import Chains, Links
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.desk import Desk
@@ -337,6 +337,11 @@ def who_comes_at_once_hides_the_crash(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Reception, "welcome", trusting)
 
 
+def late_hellos_are_believed(patch: pytest.MonkeyPatch) -> None:
+    """The hello that arrives last is taken for the one that was said last."""
+    patch.setattr(reception, "_refuse_late", lambda hello, connection, live: None)
+
+
 def the_breaker_never_opens(patch: pytest.MonkeyPatch) -> None:
     """A worker that only fails goes on failing."""
     patch.setattr(Breaker, "failed", lambda self, live, job, now: None)
@@ -410,6 +415,7 @@ PLANTS: dict[str, Planted] = {
         (a_crash_is_taken_for_a_failure, "was given up after 2 crashes"),
         (company_after_a_crash, "not alone after a crash"),
         (who_comes_at_once_hides_the_crash, "took its worker with it"),
+        (late_hellos_are_believed, "was told that another one came|took its worker with it"),
         (the_breaker_never_opens, "given to a worker that only fails"),
         (nobody_asks_what_is_fresh, "was never asked what it needs"),
         (fresh_for_ever, r"no base \d is fresh"),

@@ -178,6 +178,7 @@ class Story:
                     "store",
                     "clock",
                     "reset",
+                    "forsake",
                     "no disk",
                 )
             )
@@ -208,6 +209,10 @@ class Story:
                 self.cluster.clock.jump(seconds)
             elif fault == "reset":
                 self.cluster.network.reset(worker, manager)
+            elif fault == "forsake":
+                for name in self.cluster.names:
+                    self.cluster.network.reset(worker, name)
+                self.cluster.network.forsake(worker, self.chance.uniform(0.5, 9.0))
             elif fault == "no disk":
                 self.players.failing.add(worker)
                 self.loop.call_later(self.chance.uniform(5.0, 25.0), self.players.failing.discard, worker)
@@ -322,6 +327,9 @@ class Story:
         """
         if self.ledger.broken:
             raise self.ledger.broken[0]
+        for name, (node, worker) in self.cluster.workers.items():
+            if node.alive and worker.replaced:
+                raise Violation(f"{name} lives, and was told that another one came")
         for manager in self.cluster.managers.values():
             if manager.hub.counters["illegal"]:
                 raise Violation("an illegal transition was asked for")

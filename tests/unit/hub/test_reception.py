@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 from house import ANY, House, Peer, held, raw, spec, story
 
@@ -247,6 +250,93 @@ async def test_a_session_that_the_store_does_not_know_is_lost_with_its_jobs(hous
     worker, welcome = await house.again(worker)
     assert (welcome.epoch, welcome.verdicts) == (1, [Verdict(job.id, 1, "abandon")])
     assert (await worker.begin()).attempt == 2
+
+
+# -- hellos that come late
+
+
+def late(house: House, peer: Peer, **hello: Any) -> Peer:
+    """What the process of `peer` said on a connection that it has left, before `peer` itself, and arrives only now."""
+    ghost = Peer(house)
+    ghost.say(msgspec.structs.replace(peer.hello, **hello))
+    return ghost
+
+
+@story
+async def test_a_hello_that_arrives_after_the_next_one_of_its_process_changes_nothing(house: House) -> None:
+    await house.open()
+    worker = await house.worker(spec(), life="x", number=1)
+    worker.drop()
+    worker, _ = await house.again(worker, number=3)
+    job = await house.submit()
+    assignment = await worker.begin()
+    ghost = late(house, worker, number=2)
+    assert await ghost.until_closed() == 4409
+    await house.settle(1.0)
+    assert worker.closed is None
+    assert (await house.row(job.id)).attempt == 1
+    worker.finish(assignment)
+    assert (await worker.hear(Ack)).applied == [job.id]
+
+
+@story
+async def test_a_hello_that_arrives_late_at_a_manager_that_was_started_since_changes_nothing(house: House) -> None:
+    await house.open()
+    worker = await house.worker(spec(), life="x", number=5)
+    await house.submit()
+    await worker.begin()
+    await house.restart()
+    again, _ = await house.again(worker, number=7)
+    assert await late(house, again, number=6, held=[]).until_closed() == 4409
+    assert again.closed is None
+    assert len(house.hub.roster.running) == 1
+
+
+@story
+async def test_two_hellos_of_one_process_whose_commits_overlap_leave_it_the_later_one(house: House) -> None:
+    await house.open()
+    first = await house.worker(spec(), life="x", number=1)
+    peers = [Peer(house) for _ in range(3)]
+    for peer, number in zip(peers, (3, 4, 2), strict=True):
+        peer.say(msgspec.structs.replace(first.hello, number=number))
+    await house.settle(1.0)
+    assert [peer.closed for peer in (first, *peers)] == [4409, 4409, None, 4409]
+    (session,) = await house.store.sessions()
+    assert (session.life, session.hellos) == ("x", 4)
+
+
+@story
+async def test_a_process_whose_session_another_one_took_over_does_not_get_it_back(house: House) -> None:
+    """It died; what it had said last was still under way when the next one came under its worker_id."""
+    await house.open()
+    old = await house.worker(spec(), life="x", number=1)
+    new, _ = await house.again(old, session="", life="y", number=1)
+    await house.submit()
+    await new.begin()
+    assert await late(house, old, session=old.session, number=2).until_closed() == 4409
+    assert new.closed is None
+    assert len(house.hub.roster.running) == 1
+
+
+@story
+async def test_a_hello_on_a_connection_that_was_opened_before_the_one_that_was_welcomed_is_late(house: House) -> None:
+    """Of a process that was never welcomed, and that has no word of its own life."""
+    await house.open()
+    early = Peer(house)
+    await house.settle(1.0)
+    worker = await house.worker(spec())
+    early.say(worker.hello)
+    assert await early.until_closed() == 4409
+    assert worker.closed is None
+
+
+@story
+async def test_processes_without_a_life_of_their_own_count_as_they_come(house: House) -> None:
+    await house.open()
+    old = await house.worker(spec(), life="x", number=9)
+    older_code, _ = await house.again(old, life="", number=0)
+    newer_code, welcome = await house.again(older_code, life="z", number=1)
+    assert (older_code.closed, newer_code.closed, welcome.epoch) == (4409, None, 3)
 
 
 # -- what they offer

@@ -249,6 +249,10 @@ def test_the_session_of_the_last_welcome_is_named_and_a_process_without_one_name
     assert talk.connect().session == "session"
 
 
+def test_greetings_are_numbered_also_those_that_are_never_answered(talk: Conversation) -> None:
+    assert [talk.greet().number, talk.connect().number, talk.connect().number] == [1, 2, 3]
+
+
 def test_what_ends_between_greeting_and_welcome_is_reported_if_it_is_kept(
     worker: WorkerSide, talk: Conversation
 ) -> None:

@@ -253,6 +253,34 @@ def test_the_old_link_may_speak_after_the_new_one() -> None:
     assert [b"new", b"old"] in [play(story, seed, slow) for seed in range(60)]
 
 
+def test_what_was_said_on_a_forsaken_link_arrives_after_what_was_said_on_the_next_and_then_its_end() -> None:
+    async def story(scene: Scene) -> list[object]:
+        heard: list[object] = []
+
+        async def listen(link: Link) -> None:
+            try:
+                while True:
+                    heard.append(await link.receive())
+            except LinkClosed as closed:
+                heard.append(closed.code)
+
+        scene.manager.listen(listen)
+        before = await scene.worker.dialler("manager")()
+        await before.send(b"before")
+        scene.network.forsake("worker", 5.0)
+        await before.send(b"goes on")
+        here = await scene.worker.dialler("manager")()
+        await here.send(b"late")
+        with pytest.raises(LinkClosed):
+            await here.send(b"more")
+        again = await scene.worker.dialler("manager")()
+        await again.send(b"next")
+        await asyncio.sleep(30)
+        return heard
+
+    assert play(story) == [b"before", b"goes on", b"next", b"late", 1006]
+
+
 def test_a_killed_nodes_coroutines_stand_still() -> None:
     async def story(scene: Scene) -> None:
         said: list[str] = []
