@@ -80,4 +80,4 @@ class Sharing:
 
     def doubt(self) -> None:
         """The store failed: nobody may be held dead for that."""
-        self._orphans.pardon()
+        self._orphans.doubt()

@@ -179,6 +179,11 @@ class Store(Protocol):
     async def gone(self, hubs: Collection[str]) -> set[str]:
         """Those of some hubs (`Session.manager`) that are known to have ended. A store that cannot know names none."""
 
+    async def away(self, hubs: Collection[str]) -> set[str]:
+        """Those of some hubs that were there and are not seen any more: they have ended, or lost their way to the store
+        and will be back in seconds. A store that cannot know names none.
+        """
+
     async def reset(self) -> None:
         """Remove everything, the tables too. Before `open`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from easyjobs.clock import Clock, SteadyClock, SystemClock
 from easyjobs.core.changes import APPLIED, Broken, Claim, Committed, Insert, Stale, Unit, Verdict
@@ -13,16 +13,15 @@ from easyjobs.core.placement import Systems, place, urgency
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import CLAIMABLE, COMPLETED, QUEUED, RETRY, RUNNING, WAITING, State
 from easyjobs.errors import StoreLocked, StoreUnavailable
-from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention, Retired
+from easyjobs.stores.base import Count, JobQuery, KnownTask, Page, Pause, Retention, Retired
+from easyjobs.stores.memory.alone import Alone
 from easyjobs.stores.memory.tables import GuardFailed, Tables, changed, put
 
 COMING = frozenset(("ready", RUNNING, WAITING, RETRY))
 
 
-class MemoryStore(Tables):
+class MemoryStore(Alone, Tables):
     """Keeps all rows in this object: they outlive `close`, not the process. May be opened again after `close`."""
-
-    single_manager = True
 
     def __init__(self, clock: Clock | None = None) -> None:
         super().__init__()
@@ -39,17 +38,6 @@ class MemoryStore(Tables):
             raise StoreLocked("This memory store is open already: it serves one manager.")
         self._is_open = True
         self._clock = SteadyClock(self._source)
-
-    def nearly_full(self) -> bool:
-        """Memory has no such bound."""
-        return False
-
-    def listen(self, heard: Callable[[Hint], None], me: str = "") -> None:
-        """There is no other manager to hear of."""
-
-    async def gone(self, hubs: Collection[str]) -> set[str]:
-        """Nothing is known of others."""
-        return set()
 
     async def reset(self) -> None:
         """Forget all rows."""
@@ -210,13 +198,13 @@ class MemoryStore(Tables):
             size -= _size(job)
         return left[: max(0, limit)]
 
-    async def size(self) -> int:
-        """Of the texts."""
     async def retire(self, keep: float, after: Lane | None, limit: int) -> Retired:
         """Forget tasks that nobody needs any more."""
         self._check_open()
         return self._retire(self.now(), keep, after, limit)
 
+    async def size(self) -> int:
+        """Of the texts."""
         self._check_open()
         return sum(map(_size, self._jobs.values()))
 

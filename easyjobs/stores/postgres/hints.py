@@ -1,5 +1,7 @@
 """Hints between managers, by NOTIFY and LISTEN. They may come late, twice or never: whoever needs the truth looks.
 
+The connection that listens also shows that we are there.
+
 A notification is a JSON object with the fields of `base.Hint` (each may be missing) and `by`, who sends it: so an
 application can send one with its own SQL, in its own transaction.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
@@ -21,13 +23,14 @@ from easyjobs.stores.hints import both
 from easyjobs.stores.postgres.address import Address
 from easyjobs.stores.postgres.channel import Channel, Connection
 from easyjobs.stores.postgres.failures import UNWRITABLE
+from easyjobs.stores.postgres.presence import Presence
 
 log = logging.getLogger("easyjobs.stores")
 
 MOST: Final = 7_900  # bytes; PostgreSQL takes 7,999
 APART: Final = 0.003  # seconds between two that we send: what is said meanwhile goes into one
 KINDS: Final[tuple[Kind, ...]] = ("pauses", "schedules", "sessions", "tasks")
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  # whoever was cut off is missed after seconds
 
 
 class Note(Hint, omit_defaults=True):
@@ -56,11 +59,14 @@ def note_of(hint: Hint, by: str) -> bytes:
 class Hints:
     """Tells other managers, and hears them. `start` once `heard` is set, `close` at the end.
 
-    :param me: who we are, so that nobody hears himself.
+    :param me: who we are, so that nobody hears himself. `spare`: says of us what that connection cannot.
     """
 
-    def __init__(self, address: Address, channel: Channel, me: str) -> None:
+    def __init__(self, address: Address, channel: Channel, me: str, presence: Presence, spare: Channel) -> None:
         self._listens = address.listen
+        self._shows = not address.pooler  # us: through a pooler no lock outlives its transaction
+        self._presence = presence
+        self._spare = spare
         self._name = f"easyjobs.{address.schema}"
         self._channel = channel
         self._me = me
@@ -73,12 +79,15 @@ class Hints:
     def start(self) -> None:
         """Begin, in the background."""
         self._nursery.spawn(self._tell(), "tell")
-        if self._listens and self.heard is not None:
-            self._nursery.spawn(self._listen(), "listen")
+        self._shows = self._shows and bool(self._presence.me)
+        if self.heard is not None and (self._listens or self._shows):
+            self._nursery.spawn(self._stay(), "stay")
 
     async def close(self) -> None:
         """End. May be called twice."""
         await self._nursery.close()
+        if self._presence.noted:
+            await self._say_of_us(self._presence.leave)
         await self._channel.close()
         self._pending = None
 
@@ -103,26 +112,40 @@ class Hints:
     async def _notify(self, note: str, connection: Connection) -> None:
         await connection.execute("SELECT pg_notify($1, $2)", self._name, note)
 
-    async def _listen(self) -> None:
-        """Listen for ever, and again when the connection was lost; what was said meanwhile is to be looked for."""
+    async def _stay(self) -> None:
+        """Be there and listen for ever, and again when the connection was lost; what was said meanwhile is to be looked
+        for.
+        """
         pause = FIRST_PAUSE
         while True:
             try:
                 await self._channel.read(self._attach)
             except StoreError as error:
                 log.warning("what other managers do is heard late: %s", error)
+                if self._presence.noted and pause > FIRST_PAUSE:
+                    await self._say_of_us(self._presence.withdraw)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue
             pause = FIRST_PAUSE
-            if self.heard is not None:
+            if self._listens and self.heard is not None:
                 self.heard(Hint(kinds=list(KINDS), more=True))
             await self._lost.wait()
+            self._presence.lost()
 
     async def _attach(self, connection: Connection) -> None:
         self._lost.clear()
         connection.add_termination_listener(lambda _: self._lost.set())
-        await connection.add_listener(self._name, self._on_note)
+        if self._shows:
+            await self._presence.enter(connection)
+        if self._listens:
+            await connection.add_listener(self._name, self._on_note)
+
+    async def _say_of_us(self, what: Callable[[Connection], Awaitable[None]]) -> None:
+        try:
+            await self._spare.single(what)
+        except (StoreError, *UNWRITABLE) as error:
+            log.debug("nobody was told: %s", error)
 
     def _on_note(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
         try:

@@ -23,6 +23,8 @@ from easyjobs.stores.postgres.dialling import Servers
 from easyjobs.stores.postgres.failures import UNWRITABLE
 from easyjobs.stores.postgres.hints import Hints
 from easyjobs.stores.postgres.load import load
+from easyjobs.stores.postgres.presence import Presence
+from easyjobs.stores.postgres.retiring import retire_tasks
 from easyjobs.stores.postgres.segment import forget_jobs
 from easyjobs.stores.postgres.writer import Writer
 from easyjobs.stores.version import Version
@@ -75,7 +77,9 @@ class PostgresStore:
         self._near = Channel(self.address, writing(self.address), servers)  # short reads, by key
         self._far = Channel(self.address, LIMITS, servers)  # lists, as the planner thinks best
         self._writer = Writer(self._writing)
-        self._hints = Hints(self.address, Channel(self.address, HINTING, servers), Ids().token())
+        self._presence = Presence(self.now, lambda: self._clock.monotonic())
+        standing = Channel(self.address, HINTING, servers)
+        self._hints = Hints(self.address, standing, Ids().token(), self._presence, self._near)
         self._is_open = False
 
     def _new_clock(self) -> ServerClock | GivenClock:
@@ -107,10 +111,15 @@ class PostgresStore:
     def listen(self, heard: Callable[[Hint], None], me: str = "") -> None:
         """Tell `heard` what other managers commit, and be known to them as `me`; see `base.Store.listen`."""
         self._hints.heard = heard
+        self._presence.me = me
 
     async def gone(self, hubs: Collection[str]) -> set[str]:
-        """Who is on another machine cannot be known to have ended: its lease says so."""
+        """Who is on another machine cannot be known to have ended: he is `away`, or his lease says so."""
         return set()
+
+    async def away(self, hubs: Collection[str]) -> set[str]:
+        """Those of some hubs whose connection is lost; see `base.Store.away`."""
+        return await self._read(self._near, lambda connection: self._presence.away(connection, hubs))
 
     async def version(self) -> Version:
         """How far the tables are; nothing is changed. Before `open`."""
@@ -206,6 +215,7 @@ class PostgresStore:
         async def forget(connection: Connection) -> None:
             await connection.execute("DELETE FROM sessions WHERE state = 'lost' AND ended_at <= $1", others)
             await connection.execute("DELETE FROM fresh WHERE until <= $1", now)
+            await self._presence.forget(connection, others)
 
         await self._write(forget, LONG)
         removed = 0

@@ -138,6 +138,10 @@ class SQLiteStore:
         except OSError as error:
             raise translated(error, self.path) from error
 
+    async def away(self, hubs: Collection[str]) -> set[str]:
+        """Nobody is: who is not there has ended, and is `gone`."""
+        return set()
+
     async def reset(self) -> None:
         """Remove the file; see `base.Store.reset`."""
         files.check_folder(self.path)
@@ -233,13 +237,13 @@ class SQLiteStore:
                 break
         return removed
 
-    async def size(self) -> int:
-        """Of the pages of the file that are in use."""
-        return await self._exclusive(lambda: files.used(self._writer.connection))
-
     async def retire(self, keep: float, after: Lane | None, limit: int) -> Retired:
         """Forget tasks that nobody needs any more; see `base.Store.retire`."""
         return await self._exclusive(lambda: self._writer.retire(self.now(), keep, after, limit), LARGE)
+
+    async def size(self) -> int:
+        """Of the pages of the file that are in use."""
+        return await self._exclusive(lambda: files.used(self._writer.connection))
 
     # -- reading, in memory and beside the writer
 

@@ -63,6 +63,12 @@ class SessionCases(Cases):
         assert verdicts == [Applied(), Stale("session"), Applied()]
 
     @story
+    async def test_whoever_was_never_there_is_not_missed(self, play: Play) -> None:
+        await play.arrive(play.session("s1", embedded="m", manager="m"))
+        assert await play.store.away({"m", "nobody"}) == set()
+        assert await play.store.away(set()) == set()
+
+    @story
     async def test_one_leads_until_its_time_is_over_or_it_gives_up(self, play: Play) -> None:
         first = await play.store.lead("m1", 1000.0)
         assert first is not None
