@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 
 import asyncpg
 import pytest
 from postgres_server import PostgresServer, fresh_schema, own_server, with_options
 from pulling import pull_worker
-from support import Cluster, Process, until
+from support import SHORT, Cluster, Process, until
 
 Make = Callable[..., Cluster]
 
@@ -51,6 +53,23 @@ def test_one_that_is_killed_loses_its_jobs_to_others_long_before_its_lease_is_ov
     let_go()
     assert cluster.end_of(id)["state"] == "completed"
     assert cluster.ends(id) == ["crashed", "completed"]
+
+
+@pytest.mark.long
+def test_at_the_defaults_its_jobs_run_again_within_six_seconds(make: Make, server: PostgresServer) -> None:
+    cluster = make(EASYJOBS_STORE=with_options(server.url, schema=fresh_schema()))
+    for name in SHORT:
+        del cluster.settings[name]
+    cluster.start_manager()
+    first = pull_worker(cluster)
+    id, let_go = holding(cluster, first)
+    second = pull_worker(cluster)
+    cluster.until_connected(second)
+    killed_at = time.time()
+    first.kill()
+    cluster.until_begun(id, second, 2)
+    let_go()
+    assert 0 < datetime.fromisoformat(cluster.end_of(id)["started_at"]).timestamp() - killed_at < 6
 
 
 def test_where_nobody_is_left_the_next_one_who_comes_takes_over(cluster: Cluster) -> None:
