@@ -1,4 +1,4 @@
-"""A manager's place in a FastAPI application: its routes among the host's, its errors in the server's log."""
+"""A manager's place in an application: its routes among the host's, its errors in the server's log."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 
 from easyjobs import __version__
 from easyjobs.api.events import gave_up
 from easyjobs.api.site import Place, Site, refused_socket
+
+HOSTS_PAGES = ("openapi_url", "docs_url", "redoc_url", "swagger_ui_oauth2_redirect_url")
+"""Where a FastAPI application says that it documents itself."""
 
 
 def own_base() -> Callable[[], dict[str, Any]]:
@@ -23,7 +26,7 @@ def own_base() -> Callable[[], dict[str, Any]]:
     return lambda: base
 
 
-def take_place(app: FastAPI, site: Site, *, prefix: str) -> None:
+def take_place(app: Starlette, site: Site, *, prefix: str) -> None:
     """Put `site` among the routes of `app`; also when the application has begun to start.
 
     It comes first with the paths that it has, so that no catch-all of the host's hides them, and last with all else on
@@ -31,9 +34,10 @@ def take_place(app: FastAPI, site: Site, *, prefix: str) -> None:
     """
     routes: list[BaseRoute] = app.router.routes
     if not prefix:
-        pages = {app.openapi_url, app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url}
+        pages = {getattr(app, url, None) for url in HOSTS_PAGES}
         routes[:] = [route for route in routes if not (type(route) is Route and route.path in pages)]
-        app.openapi = site.document  # type: ignore[method-assign]
+        if hasattr(app, "openapi"):
+            app.openapi = site.document
         routes.append(Place(site, site.owns))
     routes.insert(0, Place(site, site.knows))
 
@@ -110,6 +114,6 @@ def log_in_one_line(error: Exception) -> None:
     logging.getLogger("uvicorn.error").addFilter(OneLine(error))
 
 
-def application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+def application(lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]]) -> Starlette:
     """An application that holds nothing but a manager: `application(manager.lifespan)`."""
-    return FastAPI(title="easyjobs", version=__version__, lifespan=lifespan)
+    return Starlette(lifespan=lifespan)

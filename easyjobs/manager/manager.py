@@ -1,4 +1,8 @@
-"""EasyJobsManager: the hub, its API and an embedded worker, started and stopped with a FastAPI application."""
+"""EasyJobsManager: the hub, its API and an embedded worker, started and stopped with a FastAPI application.
+
+Such an application is known here as the Starlette application that it is: who runs `easyjobs manager` does not wait
+until FastAPI is imported.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 from weakref import WeakKeyDictionary
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from easyjobs.api.credentials import Cursors, Nonces
 from easyjobs.api.gate import Gate
@@ -58,7 +62,7 @@ SERVER_SHARE = 5.0  # the server's, for requests that are being answered
 HUB_SHARE = 5.0  # the hub's, for its last commits
 SHORT_SECRET = 16
 
-_managers: WeakKeyDictionary[FastAPI, EasyJobsManager] = WeakKeyDictionary()
+_managers: WeakKeyDictionary[Starlette, EasyJobsManager] = WeakKeyDictionary()
 
 
 class EasyJobsManager(DeclaresWorkflows, DeclaresScripts):
@@ -125,12 +129,12 @@ class EasyJobsManager(DeclaresWorkflows, DeclaresScripts):
         self._nonces = Nonces(self._clock, self._ids)
         self._nursery = Nursery("manager")
         self._worker: EasyJobsWorker | None = None
-        self._sites: WeakKeyDictionary[FastAPI, Site] = WeakKeyDictionary()
+        self._sites: WeakKeyDictionary[Starlette, Site] = WeakKeyDictionary()
 
     # -- living with an application
 
     @asynccontextmanager
-    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """Serve in `app` while this lasts: `FastAPI(lifespan=manager.lifespan)`, or `async with manager.lifespan(app):`
         inside a lifespan of your own.
 
@@ -144,7 +148,7 @@ class EasyJobsManager(DeclaresWorkflows, DeclaresScripts):
             await self.stop()
 
     @classmethod
-    async def create(cls, server: FastAPI, server_secret: str | None = None, **options: Any) -> EasyJobsManager:
+    async def create(cls, server: Starlette, server_secret: str | None = None, **options: Any) -> EasyJobsManager:
         """A manager that runs in `server` until that shuts down; for use inside its `on_event('startup')`.
 
         A second call for the same application returns the first manager.
@@ -162,7 +166,7 @@ class EasyJobsManager(DeclaresWorkflows, DeclaresScripts):
         await manager.start()
         return manager
 
-    def attach(self, app: FastAPI) -> None:
+    def attach(self, app: Starlette) -> None:
         """Put the manager's routes into `app`; they refuse with 503 until `start`. May be called again."""
         if app in self._sites:
             return
@@ -176,7 +180,7 @@ class EasyJobsManager(DeclaresWorkflows, DeclaresScripts):
             children=self._knows,
             nonces=self._nonces,
         )
-        base = own_base() if prefix else app.openapi
+        base = own_base() if prefix else getattr(app, "openapi", own_base())
         self._sites[app] = site = Site(self._running, gate, Cursors(self._secret), prefix=prefix, base=base)
         take_place(app, site, prefix=prefix)
 

@@ -19,6 +19,9 @@ import httpx
 import pytest
 from fastapi import APIRouter, FastAPI
 from serving import BEARER, SECRET, Play
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 import easyjobs
 from easyjobs import EasyJobsManager
@@ -57,7 +60,7 @@ def application(store: Any) -> tuple[FastAPI, list[EasyJobsManager]]:
 
 
 @asynccontextmanager
-async def living(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def living(app: Starlette) -> AsyncIterator[httpx.AsyncClient]:
     """The application between its startup and its shutdown."""
     transport = httpx.ASGITransport(app, client=("127.0.0.1", 1))
     async with (
@@ -128,6 +131,23 @@ async def test_a_lifespan_of_its_own_holds_the_managers() -> None:
     app = FastAPI(lifespan=lifespan)
     async with living(app) as http:
         assert (await http.get("/health/ready")).status_code == 200
+
+
+@pytest.mark.parametrize("prefix", ["", "/jobs"])
+async def test_an_application_of_starlette_alone_holds_one_as_well(prefix: str) -> None:
+    play = Play(prefix=prefix)
+    app = Starlette(lifespan=play.manager.lifespan, routes=[Route("/mine", lambda request: PlainTextResponse("mine"))])
+    async with living(app) as http:
+        assert (await http.get("/mine")).text == "mine"
+        assert (await http.get(f"{prefix}/health/ready")).status_code == 200
+        page = (await http.get(f"{prefix}/openapi.json")).json()
+        assert page["info"]["title"] == "easyjobs"
+        assert f"{prefix}/api/jobs" in page["paths"]
+
+
+def test_a_manager_does_not_wait_for_fastapi() -> None:
+    code = "import sys, easyjobs.manager; sys.exit(bool({'fastapi', 'pydantic'} & set(sys.modules)))"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
 
 async def test_a_second_manager_on_one_file_is_refused(tmp_path: Path) -> None:
