@@ -85,7 +85,9 @@ class Job(msgspec.Struct):
     crashed_at: str | None = None  # JSON list of the times of its crashes, as far as they count
     turn: Turn | None = None  # what comes before it may be claimed
     node: str | None = None  # its name in the graph of the run that it is part of
-    late_at: float | None = None  # if it has not begun by then, somebody is told; None: nobody, or it was told
+    late_at: float | None = (
+        None  # if it has not begun by then, somebody is told; negative: that was done; None: nobody is
+    )
 
     @property
     def lane(self) -> Lane:
@@ -166,3 +168,4 @@ class Session(msgspec.Struct):
     units: int | None = None  # process units that this machine has, as far as this worker was told
     life: str = ""  # a word of the process that was welcomed last; "" where it has none
     hellos: int = 0  # how many times it had said hello by then
+    opened_at: float = 0.0  # when the connection was opened on which it was welcomed last

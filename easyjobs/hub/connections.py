@@ -74,7 +74,7 @@ class Connection:
             send=settings.send,
             outbox=settings.outbox,
         )
-        self.opened_at = clock.monotonic()
+        self._opened_at = clock.monotonic()
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
         self._open = True
@@ -91,6 +91,11 @@ class Connection:
     def role(self) -> Role | None:
         """What the peer is, once it said hello."""
         return self._side.role
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was opened."""
+        return self._clock.monotonic() - self._opened_at
 
     def closed(self) -> bool:
         """Whether it can say nothing any more."""

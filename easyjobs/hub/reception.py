@@ -26,7 +26,7 @@ from easyjobs.hub.schedules import judge_declared
 from easyjobs.hub.services.rescuer import Rescuer
 from easyjobs.hub.settings import HubSettings
 from easyjobs.ids import Ids
-from easyjobs.protocol.manager_side import BROKEN, REPLACED
+from easyjobs.protocol.manager_side import BROKEN, REPLACED, SLOW
 from easyjobs.protocol.messages import Held, Hello, Verdict, Welcome
 from easyjobs.stores.base import Store
 
@@ -69,28 +69,28 @@ class Reception:
 
         The newest connection of a worker_id wins; an older one is closed. None when the connection went meanwhile.
 
-        :raises ProtocolError: this one is the older: a hello may arrive long after its speaker has left the connection.
+        :raises ProtocolError: this one is the older: a hello may arrive after its speaker has left the connection.
         :raises ProtocolError, RegistrationError: a task that it offers cannot be.
         """
+        opened_at = self._store.now() - connection.age
         known = self._roster.of_worker(hello.worker_id) or await self._elsewhere(hello.worker_id)
-        _refuse_late(hello, connection, known)
+        self._refuse_late(hello, opened_at, known)
         came_back = known is not None and known.row.id == hello.session
         self._learn(hello.worker_id, hello.tasks, known.row.started_at if known and came_back else None)
         rows = await self._unknown(hello.held)
-        live = await self._session(hello, connection)
+        live = await self._session(hello, opened_at)
         brought = {(h.job, h.attempt) for h in hello.held} | {(o.job, o.attempt) for o in hello.unacked}
         if live.held and not came_back:
             await self._bury(live, brought)  # durable before the newcomer has a session, and would seem to come back
         # nothing is awaited from here on: from the moment it has a voice, the worker may be given jobs
         if connection.closed():
             return None
-        _refuse_late(hello, connection, live)
+        self._refuse_late(hello, opened_at, live)
         if live.voice is not None:
             live.voice.close(REPLACED, "a newer connection of this worker_id came")
         now = self._store.now()
         connection.session = live.row.id
         live.voice = connection
-        live.opened_at = connection.opened_at
         live.leaving = False
         live.blocked = None
         live.parked = 0
@@ -196,14 +196,14 @@ class Reception:
             self._roster.changed()
         self._committer.poke()
 
-    async def _session(self, hello: Hello, connection: Connection) -> Live:
+    async def _session(self, hello: Hello, opened_at: float) -> Live:
         """The worker's session, durable and of a new epoch. Raises as `welcome` does."""
         ahead = 1
         while True:
             now = self._store.now()
             here = self._roster.of_worker(hello.worker_id)
             live = here or await self._elsewhere(hello.worker_id)
-            _refuse_late(hello, connection, live)
+            self._refuse_late(hello, opened_at, live)
             row = Session(
                 id=live.row.id if live else self._ids.job_id(now),
                 worker_id=hello.worker_id,
@@ -224,6 +224,7 @@ class Reception:
                 units=hello.units if hello.units is None else max(0, min(MOST_UNITS, hello.units)),
                 life=hello.life[:LONGEST_LIFE],
                 hellos=max(0, min(MOST_UNITS, hello.number)),
+                opened_at=opened_at,
             )
             stale = await self._committer.chore(Chore([PutSession(row)]))
             if live is not here and live is not None:
@@ -234,7 +235,7 @@ class Reception:
             if self._roster.of_worker(hello.worker_id) is not live or (live is None and stale is not None):
                 # lost while the commit ran, or another connection of a new worker was faster, or this commit was of
                 # unknown outcome and is here for the second time: what was put is nobody's
-                self._committer.add(Chore([LoseSession(row.id, None, now)]))
+                self._committer.add(Chore([LoseSession(row.id, row.epoch, now)]))
                 ahead = 1
             elif live is None:
                 live = Live(row, hello.queues, now, self._settings.lease)
@@ -253,6 +254,20 @@ class Reception:
             else:
                 self._rescuer.lose(live, now, "the store does not know its session")
                 ahead = 1
+
+    def _refuse_late(self, hello: Hello, opened_at: float, live: Live | None) -> None:
+        """Raise ProtocolError where the session was given to a later hello: of the same life by its number, of another
+        life by when its connection was opened. No hello comes long after that: then the clock was set back.
+        """
+        if live is None:
+            return
+        row, life = live.row, hello.life[:LONGEST_LIFE]
+        if life and life == row.life:
+            late = hello.number < row.hellos
+        else:
+            late = 0.0 < row.opened_at - opened_at <= self._settings.hello
+        if late:
+            raise ProtocolError("a later hello of this worker_id was welcomed already", SLOW)
 
     async def _elsewhere(self, worker_id: str) -> Live | None:
         """The worker's session as another manager has it, or left it."""
@@ -300,22 +315,6 @@ class Reception:
             else:
                 verdicts.append(Verdict(h.job, h.attempt, "abandon"))
         return verdicts
-
-
-def _refuse_late(hello: Hello, connection: Connection, live: Live | None) -> None:
-    """Raise ProtocolError where the session was given to somebody later: to a later hello of the same life, to another
-    life than one that had it before, or, here, to a connection that was opened after this one.
-    """
-    if live is None:
-        return
-    row, life = live.row, hello.life[:LONGEST_LIFE]
-    if life and life == row.life:
-        late = hello.number < row.hellos
-    else:
-        taken_over = bool(life and row.life) and hello.session == row.id
-        late = taken_over or connection.opened_at < live.opened_at
-    if late:
-        raise ProtocolError("a newer connection of this worker_id came", REPLACED)
 
 
 def offers_of(lanes: Iterable[Lane]) -> str:

@@ -38,7 +38,6 @@ class Live:
         "lanes",
         "lease_until",
         "leaving",
-        "opened_at",
         "parked",
         "queues",
         "row",
@@ -55,7 +54,6 @@ class Live:
         self.row = row
         self.queues = queues
         self.voice: Voice | None = None
-        self.opened_at = 0.0  # when the connection was opened that was welcomed last, by the clock that only grows
         self.watchdogs: list[Voice] = []
         self.held: dict[str, Job] = {}
         self.unconfirmed: dict[str, float] = {}

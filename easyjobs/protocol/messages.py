@@ -130,9 +130,9 @@ class Hello(msgspec.Struct, tag_field="t", tag="hello", omit_defaults=True):
 
     `session` is the one that the process was welcomed to last; a process that was never welcomed names none, and what
     another one held under its `worker_id` died with that one. `life` is a random word of the process's own, and
-    `number` counts its hellos, from 1: one that arrives after a later one of the same life, or after another life has
-    taken its `session` over, is refused. Without a `life` the connection that was opened last counts. A watchdog gives
-    the worker's own `worker_id`; it opens no session of its own.
+    `number` counts its hellos, from 1: one that arrives after a later one of the same life is refused. Among lives, and
+    without one, the connection that was opened last counts. A watchdog gives the worker's own `worker_id`; it opens no
+    session of its own.
     """
 
     protocol: int

@@ -14,7 +14,7 @@ from easyjobs.core.changes import AddEdge, Insert, Release, Unit
 from easyjobs.core.events import Completed, WorkerDied
 from easyjobs.core.job import Job
 from easyjobs.hub import judge as judging
-from easyjobs.hub import reception, submission
+from easyjobs.hub import submission
 from easyjobs.hub.chains import Chains, Links
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.desk import Desk
@@ -339,7 +339,7 @@ def who_comes_at_once_hides_the_crash(patch: pytest.MonkeyPatch) -> None:
 
 def late_hellos_are_believed(patch: pytest.MonkeyPatch) -> None:
     """The hello that arrives last is taken for the one that was said last."""
-    patch.setattr(reception, "_refuse_late", lambda hello, connection, live: None)
+    patch.setattr(Reception, "_refuse_late", lambda self, *hello: None)
 
 
 def the_breaker_never_opens(patch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 from house import ANY, House, Peer, held, raw, spec, story
 
-from easyjobs.core.changes import LoseSession, Unit
+from easyjobs.core.changes import LoseSession, PutSession, Unit
 from easyjobs.core.signature import Parameter, Signature
 from easyjobs.core.task import TaskSpec
 from easyjobs.core.workflow import Graph, Node
@@ -255,23 +253,18 @@ async def test_a_session_that_the_store_does_not_know_is_lost_with_its_jobs(hous
 # -- hellos that come late
 
 
-def late(house: House, peer: Peer, **hello: Any) -> Peer:
-    """What the process of `peer` said on a connection that it has left, before `peer` itself, and arrives only now."""
-    ghost = Peer(house)
-    ghost.say(msgspec.structs.replace(peer.hello, **hello))
-    return ghost
-
-
 @story
 async def test_a_hello_that_arrives_after_the_next_one_of_its_process_changes_nothing(house: House) -> None:
+    """It was said on a connection that the worker had left, and was under way for as long as it took to come back."""
     await house.open()
     worker = await house.worker(spec(), life="x", number=1)
     worker.drop()
     worker, _ = await house.again(worker, number=3)
     job = await house.submit()
     assignment = await worker.begin()
-    ghost = late(house, worker, number=2)
-    assert await ghost.until_closed() == 4409
+    late = Peer(house)
+    late.say(msgspec.structs.replace(worker.hello, number=2))
+    assert await late.until_closed() == 4408
     await house.settle(1.0)
     assert worker.closed is None
     assert (await house.row(job.id)).attempt == 1
@@ -286,52 +279,68 @@ async def test_a_hello_that_arrives_late_at_a_manager_that_was_started_since_cha
     await house.submit()
     await worker.begin()
     await house.restart()
-    again, _ = await house.again(worker, number=7)
-    assert await late(house, again, number=6, held=[]).until_closed() == 4409
-    assert again.closed is None
+    worker, _ = await house.again(worker, number=7)
+    late = Peer(house)
+    late.say(msgspec.structs.replace(worker.hello, number=6, held=[]))
+    assert await late.until_closed() == 4408
+    assert worker.closed is None
     assert len(house.hub.roster.running) == 1
 
 
 @story
-async def test_two_hellos_of_one_process_whose_commits_overlap_leave_it_the_later_one(house: House) -> None:
+async def test_of_hellos_whose_commits_overlap_the_last_one_said_has_the_session(house: House) -> None:
     await house.open()
     first = await house.worker(spec(), life="x", number=1)
     peers = [Peer(house) for _ in range(3)]
     for peer, number in zip(peers, (3, 4, 2), strict=True):
         peer.say(msgspec.structs.replace(first.hello, number=number))
     await house.settle(1.0)
-    assert [peer.closed for peer in (first, *peers)] == [4409, 4409, None, 4409]
+    assert [peer.closed is None for peer in (first, *peers)] == [False, False, True, False]
     (session,) = await house.store.sessions()
     assert (session.life, session.hellos) == ("x", 4)
 
 
 @story
-async def test_a_process_whose_session_another_one_took_over_does_not_get_it_back(house: House) -> None:
-    """It died; what it had said last was still under way when the next one came under its worker_id."""
+async def test_what_a_process_said_before_another_one_came_under_its_worker_id_changes_nothing(house: House) -> None:
+    """It died; its last hello was still under way."""
     await house.open()
     old = await house.worker(spec(), life="x", number=1)
+    late = Peer(house)
+    await house.settle(1.0)
     new, _ = await house.again(old, session="", life="y", number=1)
     await house.submit()
     await new.begin()
-    assert await late(house, old, session=old.session, number=2).until_closed() == 4409
+    late.say(msgspec.structs.replace(old.hello, session=old.session, number=2))
+    assert await late.until_closed() == 4408
     assert new.closed is None
     assert len(house.hub.roster.running) == 1
 
 
 @story
-async def test_a_hello_on_a_connection_that_was_opened_before_the_one_that_was_welcomed_is_late(house: House) -> None:
-    """Of a process that was never welcomed, and that has no word of its own life."""
+async def test_a_process_that_was_never_welcomed_and_counts_nothing_is_late_too(house: House) -> None:
     await house.open()
-    early = Peer(house)
-    await house.settle(1.0)
+    late = Peer(house)
+    await house.settle(9.0)
     worker = await house.worker(spec())
-    early.say(worker.hello)
-    assert await early.until_closed() == 4409
+    late.say(worker.hello)
+    assert await late.until_closed() == 4408
     assert worker.closed is None
 
 
 @story
-async def test_processes_without_a_life_of_their_own_count_as_they_come(house: House) -> None:
+async def test_a_clock_that_was_set_back_keeps_no_worker_out(house: House) -> None:
+    await house.open()
+    worker = await house.worker(spec(), life="x")
+    (row,) = await house.store.sessions()
+    row = msgspec.structs.replace(row, epoch=row.epoch + 1, opened_at=row.opened_at + 3600.0)
+    await house.store.commit([Unit([PutSession(row)])])
+    await house.restart()
+    _, welcome = await house.again(worker, life="y")
+    assert welcome.epoch == 3
+
+
+@story
+async def test_a_process_without_a_life_of_its_own_takes_turns_with_those_that_have_one(house: House) -> None:
     await house.open()
     old = await house.worker(spec(), life="x", number=9)
     older_code, _ = await house.again(old, life="", number=0)

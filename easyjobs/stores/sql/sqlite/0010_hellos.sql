@@ -1,3 +1,4 @@
--- Which process a session was given to last, and by which of its hellos: an older one may arrive later.
+-- To which hello of which process a session was given last: an older one may arrive later.
 ALTER TABLE sessions ADD COLUMN life TEXT NOT NULL DEFAULT '';
 ALTER TABLE sessions ADD COLUMN hellos INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN opened_at REAL NOT NULL DEFAULT 0;
