@@ -19,7 +19,7 @@ from easyjobs.core.changes import (
     Update,
     Verdict,
 )
-from easyjobs.core.events import Completed, FoundUnreadable, Gathered, TaskKnown, error_text
+from easyjobs.core.events import CancelRequested, Completed, FoundUnreadable, Gathered, TaskKnown, error_text
 from easyjobs.core.events import Failed as FailedEvent
 from easyjobs.core.job import Job
 from easyjobs.core.lifecycle import Decision, Flag, Ignored, Step, advance
@@ -250,6 +250,8 @@ class Judge:
             if ignored is not None and ignored.why == "stale" and row is not None:
                 self._counters["stale"] += 1
                 self._outlets.stale(word, row)
+            elif type(word.event) is CancelRequested and row is not None and row.turn == "close" and not row.final:
+                self._outlets.abandoned(row)  # if that was stored with an unknown outcome, its nodes were not told
             word.answer("gone" if ignored is None else ignored.why, row)
         if begun:
             self._outlets.assign(begun, from_store=False)

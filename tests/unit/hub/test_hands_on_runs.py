@@ -17,7 +17,7 @@ from easyjobs.errors import Conflict, NotFound
 from easyjobs.hub.chains import Links
 from easyjobs.hub.entries import Facts
 from easyjobs.hub.running import Running, item_id, node_id
-from easyjobs.protocol.messages import Ack
+from easyjobs.protocol.messages import Ack, Cancel
 
 ADD = spec("add", retries=0)
 LIST = Node("list", "add")
@@ -47,6 +47,22 @@ async def test_a_run_that_goes_on_is_not_removed_and_goes_on(house: House) -> No
     await house.hub.delete(run.id)
     with pytest.raises(NotFound):
         await house.hub.runs.run(run.id)
+
+
+@story
+async def test_a_run_whose_cancel_is_stored_with_an_unknown_outcome_ends(house: House) -> None:
+    await house.open()
+    peer = await house.worker(ADD, FLOW)
+    run = await house.submit("flow")
+    begun = await peer.begin()
+    house.store.faults = ["unknown"]
+    await house.hub.cancel(run.id, "me")
+    await house.settle(1.0)
+    assert (await house.row(run.id)).state == "waiting"
+    assert (await peer.hear(Cancel)).jobs[0].job == begun.job
+    peer.finish(begun, [])
+    await house.settle(1.0)
+    assert (await house.row(run.id)).state == "cancelled"
 
 
 @story
