@@ -20,7 +20,7 @@ class Alert(msgspec.Struct, frozen=True):
 
 
 class Alerts:
-    """The open alerts of this manager, in memory: what still holds after a restart is found again."""
+    """The alerts that this manager has raised, in memory: what still holds after a restart is found again."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -36,6 +36,17 @@ class Alerts:
         if before is None:
             log.warning("alert %s %s: %s", kind, subject, text)
             self.told(alert, False)
+
+    def know(self, alert: Alert) -> None:
+        """Something is wrong that another manager has said already: nobody is told again. May be said again."""
+        before = self._open.get((alert.kind, alert.subject))
+        since = alert.since if before is None else before.since
+        self._open[alert.kind, alert.subject] = msgspec.structs.replace(alert, since=since)
+
+    def forget(self, kind: str) -> None:
+        """Another manager looks after all of that kind: nobody is told that they are over."""
+        for subject in self.subjects(kind):
+            del self._open[kind, subject]
 
     def close(self, kind: str, subject: str) -> None:
         """It is over; logged. May be called when nothing was."""

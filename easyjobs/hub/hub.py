@@ -347,6 +347,7 @@ class Hub:
         """Make tasks known that no worker offers yet; returns when that is durable. Raises RegistrationError."""
         self._reception.declare(list(tasks))
         self._retirement.declared.update(spec.lane for spec in tasks)
+        self._changed()
         await self.committer.drained()
 
     async def wait(self, id: str, seconds: float) -> Job:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from easyjobs.hub.alerts import Alerts
+from easyjobs.errors import StoreError
+from easyjobs.hub.alerts import Alert, Alerts
 from easyjobs.hub.announcer import Announcer
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.committer import Committer
@@ -15,7 +16,7 @@ from easyjobs.hub.lead import Duty, Lead
 from easyjobs.hub.monitors import Heart, Monitors
 from easyjobs.hub.roster import Roster
 from easyjobs.hub.services.breaker import Breaker
-from easyjobs.hub.services.lateness import Lateness
+from easyjobs.hub.services.lateness import Lateness, known_to_all
 from easyjobs.hub.services.periodic import Periodic
 from easyjobs.hub.services.refitter import Refitter
 from easyjobs.hub.services.watch import Watch
@@ -56,7 +57,9 @@ class Outlook:
             store.now,
         )
         self._break = Periodic(self.breaker, store.now)
-        self._late = Periodic(Lateness(store, catalog, committer, lambda: lead.held, alerts), store.now)
+        self._alerts = alerts
+        self._lateness = Lateness(store, catalog, committer, lambda: lead.held, alerts)
+        self._late = Periodic(self._lateness, store.now)
         names = Periodic(self.monitors, store.now)
         lead.gained.append(self._late.wake)
         self.breaker.wake = self._break.wake
@@ -66,6 +69,16 @@ class Outlook:
             heart = Periodic(Duty(Heart(self.monitors), lead), store.now)
             lead.gained.append(heart.wake)
             self.services += [names, heart]
+
+    async def alerts(self) -> list[Alert]:
+        """What somebody should look at, oldest first: what this manager sees, and the jobs that are late for all. While
+        the store fails, of these only those that it has told itself.
+        """
+        try:
+            late = await self._lateness.alerts()
+        except StoreError:
+            return self._alerts.all()
+        return known_to_all(self._alerts.all(), late)
 
     def look(self) -> None:
         """Something may have become an alert, or be none any more."""

@@ -281,9 +281,10 @@ class Store(Protocol):
     async def by_run(self, runs: Sequence[str]) -> dict[str, dict[State, int]]:
         """How many jobs that are part of each of these runs are in each state; only runs that have any."""
 
-    async def late(self, limit: int) -> list[Job]:
+    async def late(self, limit: int, told: bool = False) -> list[Job]:
         """Up to `limit` jobs that have not begun although their `late_at` has passed, earliest first: those that are
-        queued, to be tried again, or wait for others, but for groups and runs that are under way.
+        queued, to be tried again, or wait for others, but for groups and runs that are under way. With `told` those
+        whose `late_at` is negative, as somebody was told, but for those of which an attempt has failed or crashed since.
         """
 
     async def live_of(self, schedules: Sequence[str]) -> dict[str, list[Job]]:

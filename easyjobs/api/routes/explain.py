@@ -18,7 +18,7 @@ async def explain_job(call: Call) -> Response:
 
 async def list_alerts(call: Call) -> Response:
     """List what somebody should look at, oldest first. An alert is shown as long as its trouble lasts."""
-    return reply(AlertList([alert_out(alert) for alert in call.hub.alerts.all()]))
+    return reply(AlertList([alert_out(alert) for alert in await call.hub.outlook.alerts()]))
 
 
 ENDPOINTS: Final = (

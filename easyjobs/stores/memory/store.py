@@ -324,17 +324,11 @@ class MemoryStore(Alone, Tables):
                 found.setdefault(job.run, Counter())[job.state] += 1
         return {run: dict(counts) for run, counts in found.items()}
 
-    async def late(self, limit: int) -> list[Job]:
+    async def late(self, limit: int, told: bool = False) -> list[Job]:
         """Jobs that should have begun by now, earliest first."""
         self._check_open()
         now = self.now()
-        late = sorted(
-            (job.late_at, job.seq, job)
-            for job in self._jobs.values()
-            if job.late_at is not None
-            and job.late_at <= now
-            and (job.state in CLAIMABLE or (job.state == WAITING and job.turn not in ("gather", "close")))
-        )
+        late = sorted((at, job.seq, job) for at, job in self._not_begun(told) if told or at <= now)
         return [copy.copy(job) for _, _, job in late[:limit]]
 
     async def live_of(self, schedules: Sequence[str]) -> dict[str, list[Job]]:

@@ -106,13 +106,15 @@ async def overdue(connection: Connection, now: float, limit: int) -> list[Job]:
     return [Job(*row) for row in await connection.fetch(statement, now, limit)]
 
 
-async def late(connection: Connection, now: float, limit: int) -> list[Job]:
-    """Jobs that should have begun by `now`."""
+async def late(connection: Connection, now: float, limit: int, told: bool) -> list[Job]:
+    """Jobs that should have begun by `now`; those of which somebody was `told`, or the others."""
+    which = "late_at < 0 AND failures = 0 AND crashes = 0" if told else "late_at >= 0 AND late_at <= $2"
     statement = (
-        f"SELECT {texts.JOB} FROM jobs WHERE late_at IS NOT NULL AND ready IS NOT NULL AND late_at <= $1"
-        " AND (turn IS NULL OR turn NOT IN ('gather', 'close') OR state <> 'waiting') ORDER BY late_at, seq LIMIT $2"
+        f"SELECT {texts.JOB} FROM jobs WHERE late_at IS NOT NULL AND ready IS NOT NULL AND {which}"
+        " AND (turn IS NULL OR turn NOT IN ('gather', 'close') OR state <> 'waiting')"
+        f" ORDER BY late_at{' DESC' if told else ''}, seq LIMIT $1"
     )
-    return [Job(*row) for row in await connection.fetch(statement, now, limit)]
+    return [Job(*row) for row in await connection.fetch(statement, limit, *([] if told else [now]))]
 
 
 async def by_run(connection: Connection, runs: Sequence[str]) -> dict[str, dict[State, int]]:

@@ -236,6 +236,10 @@ class PostgresStore:
                 break
         return removed
 
+    async def retire(self, keep: float, after: Lane | None, limit: int) -> Retired:
+        """Forget tasks that nobody needs any more; see `base.Store.retire`."""
+        return await self._write(lambda connection: retire_tasks(connection, self.now(), keep, after, limit), LONG)
+
     async def size(self) -> int:
         """Of the rows, by the server's own estimate of their width."""
         return await self._read(self._far, reads.size, LONG)
@@ -245,10 +249,6 @@ class PostgresStore:
     async def next_due(self) -> float | None:
         """The earliest `run_at` that `promote` has not served."""
         return await self._read(self._near, reads.next_due)
-
-    async def retire(self, keep: float, after: Lane | None, limit: int) -> Retired:
-        """Forget tasks that nobody needs any more; see `base.Store.retire`."""
-        return await self._write(lambda connection: retire_tasks(connection, self.now(), keep, after, limit), LONG)
 
     async def jobs(self, ids: Sequence[str]) -> dict[str, Job]:
         """Those of the jobs that exist, by id."""
@@ -302,9 +302,9 @@ class PostgresStore:
         """Jobs that should have started by now."""
         return await self._read(self._near, lambda connection: reads.overdue(connection, self.now(), limit))
 
-    async def late(self, limit: int) -> list[Job]:
+    async def late(self, limit: int, told: bool = False) -> list[Job]:
         """Jobs that should have begun by now."""
-        return await self._read(self._near, lambda connection: reads.late(connection, self.now(), limit))
+        return await self._read(self._near, lambda connection: reads.late(connection, self.now(), limit, told))
 
     async def by_run(self, runs: Sequence[str]) -> dict[str, dict[State, int]]:
         """The jobs of some runs by state."""

@@ -316,9 +316,9 @@ class SQLiteStore:
         """Jobs that should have started by now."""
         return await self._read(self._reader.overdue(self.now(), limit))
 
-    async def late(self, limit: int) -> list[Job]:
+    async def late(self, limit: int, told: bool = False) -> list[Job]:
         """Jobs that should have begun by now."""
-        return await self._read(self._reader.late(self.now(), limit))
+        return await self._read(self._reader.late(self.now(), limit, told))
 
     async def by_run(self, runs: Sequence[str]) -> dict[str, dict[State, int]]:
         """The jobs of some runs by state."""

@@ -163,6 +163,7 @@ class Twins(RuleBasedStateMachine):
                 self._both("coming", queue, "load", 100)
             self._both("overdue", 100)
             self._both("late", 100)
+            self._both("late", 100, True)
             self._both("by_run", [*RUNS, *IDS[:12]])
             self._both("sessions", 0.0)
 

@@ -101,7 +101,12 @@ def jobs(draw: st.DrawFn, now: float, live: Sequence[Session], seen: Sequence[Jo
 def updates(draw: st.DrawFn, seen: Sequence[Job], now: float) -> Update:
     """A change of a job as it was seen once: legal in itself, though the job may have moved on."""
     job = copy.copy(draw(st.sampled_from(seen)))
-    changes: list[dict[str, Any]] = [{"priority": 1}, {"run_at": now + draw(delays)}, {"late_at": None}]
+    changes: list[dict[str, Any]] = [
+        {"priority": 1},
+        {"run_at": now + draw(delays)},
+        {"late_at": None},
+        {"late_at": -now},
+    ]
     if draw(st.integers(0, 20)) == 0:
         changes = [{"unknown": 1}, {}]
     elif not job.final:

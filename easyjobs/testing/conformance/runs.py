@@ -298,12 +298,31 @@ class RunCases(Cases):
     async def test_of_two_who_tell_of_a_late_job_one_does(self, play: Play) -> None:
         await play.add(play.job("j1", late_at=play.store.now() - 1))
         (late,) = await play.store.late(10)
-        told = Update(late, {"late_at": None})
+        told = Update(late, {"late_at": -play.store.now() + 1})
         first, second = await play.commit(told, told)
         assert (first, second) == (Applied(), Stale("version", [await play.row("j1")]))
         assert await play.store.late(10) == []
+        assert await play.store.late(10, told=True) == [await play.row("j1")]
         await play.arrive(play.session())
         assert _ids((await play.claim(play.offer(lanes=[LANE, OTHER_LANE]))).claimed) == ["j1"]
+
+    @story
+    async def test_late_jobs_of_which_somebody_was_told_are_listed_until_they_have_begun(self, play: Play) -> None:
+        now = play.store.now()
+        await play.start("runs", late_at=1 - now)
+        await play.add(
+            play.job("second", late_at=8 - now),
+            play.job("first", state="waiting", deps_left=1, late_at=9 - now),
+            play.job("third", run_at=now + 60, late_at=7 - now),
+            play.job("nobody was told", late_at=now - 1),
+            play.job("has begun", state="retry", failures=1, late_at=9 - now),
+            play.job("has crashed", crashes=1, late_at=9 - now),
+            play.job("over", state="cancelled", finished_at=now, late_at=9 - now),
+            _open(play, "goes on", late_at=9 - now),
+        )
+        assert _ids(await play.store.late(10)) == ["nobody was told"]
+        assert _ids(await play.store.late(10, told=True)) == ["first", "second", "third"]
+        assert _ids(await play.store.late(2, told=True)) == ["first", "second"]
 
     # -- what is old
 
