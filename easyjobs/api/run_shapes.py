@@ -10,14 +10,14 @@ from msgspec import Meta
 from easyjobs.api.shapes import Cursor, Json, Time, maybe_time, raw, time
 from easyjobs.core import workflow
 from easyjobs.core.groups import shown_progress
-from easyjobs.core.states import FINAL, State
+from easyjobs.core.states import FINAL
 from easyjobs.core.workflow import Node
 from easyjobs.hub.runs import NodeView, RunState, RunView, WorkflowView
 from easyjobs.hub.schedules import ScheduleView
 
 Names = Annotated[list[str], Meta(description="Names of tasks of the workflow.")]
 NodeState: TypeAlias = Literal[
-    "planned", "waiting", "queued", "running", "retry", "completed", "failed", "cancelled", "skipped"
+    "planned", "waiting", "queued", "running", "retry", "completed", "failed", "cancelled", "skipped", "removed"
 ]
 
 
@@ -101,7 +101,7 @@ class RunPage(msgspec.Struct, frozen=True):
 
 
 class NodeOut(msgspec.Struct, frozen=True):
-    """A task of a run, and its job: null where it is `planned`, which is before the run begins."""
+    """A task of a run, and its job: null where it is `planned`, before the run begins, or was `removed` since."""
 
     name: str
     task: str
@@ -156,6 +156,7 @@ def _step(node: Node) -> StepOut:
 def run_out(view: RunView) -> RunOut:
     """A run."""
     job = view.job
+    all_over = job.state in FINAL and job.turn == "close"  # also those that were removed since
     total = max(sum(view.counts.values()), view.nodes or 0)
     ended = sum(number for state, number in view.counts.items() if state in FINAL)
     return RunOut(
@@ -168,7 +169,7 @@ def run_out(view: RunView) -> RunOut:
         raw(job.kwargs),
         {str(state): number for state, number in sorted(view.counts.items())},
         view.nodes,
-        round(ended / total, 4) if total else 0.0,
+        1.0 if all_over else round(ended / total, 4) if total else 0.0,
         time(job.created_at),
         time(job.run_at),
         maybe_time(job.started_at),
@@ -187,7 +188,7 @@ def run_out(view: RunView) -> RunOut:
 def node_out(view: NodeView) -> NodeOut:
     """A task of a run."""
     node, job = view.node, view.job
-    state: State | Literal["planned"] = "planned" if job is None else job.state
+    state: NodeState = job.state if job is not None else "removed" if view.removed else "planned"
     return NodeOut(
         node.name,
         node.task,

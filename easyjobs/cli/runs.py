@@ -144,7 +144,8 @@ def _row(run: Run) -> tuple[str, ...]:
 
 
 def _counts(run: Run) -> str:
-    return ", ".join(f"{number} {state}" for state, number in run["jobs"].items()) or "no jobs yet"
+    none = "no jobs yet" if run["finished_at"] is None else "no jobs"
+    return ", ".join(f"{number} {state}" for state, number in run["jobs"].items()) or none
 
 
 def _node(node: dict[str, Any]) -> tuple[str, ...]:

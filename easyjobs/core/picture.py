@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 from xml.sax.saxutils import escape, quoteattr
 
 from easyjobs.core.layout import Layout, Place, folded, layout
@@ -20,7 +20,10 @@ class Look(NamedTuple):
     line: str
 
 
-LOOKS: Final[Mapping[State | None, Look]] = {
+Seen: TypeAlias = State | Literal["removed"]
+"""How a node is: the state of its job, or that this is not kept any more."""
+
+LOOKS: Final[Mapping[Seen | None, Look]] = {
     None: Look(" ", "#f7f8fa", "#98a2b3"),
     "waiting": Look("·", "#f7f8fa", "#98a2b3"),
     "queued": Look("○", "#eaf1fe", "#6f93dd"),
@@ -30,8 +33,10 @@ LOOKS: Final[Mapping[State | None, Look]] = {
     "failed": Look("✗", "#fde2e1", "#cf3b36"),
     "cancelled": Look("⊘", "#ebebeb", "#858585"),
     "skipped": Look("-", "#f2edf9", "#987fc1"),
+    "removed": Look("∅", "#ffffff", "#c4c9d2"),
 }
-_NOTABLE: Final[tuple[State, ...]] = (
+_ORDER: Final[tuple[Seen, ...]] = (*STATES, "removed")
+_NOTABLE: Final[tuple[Seen, ...]] = (
     "failed",
     "running",
     "retry",
@@ -40,9 +45,10 @@ _NOTABLE: Final[tuple[State, ...]] = (
     "skipped",
     "cancelled",
     "completed",
+    "removed",
 )
 
-States = Mapping[str, State]
+States = Mapping[str, Seen]
 """Of nodes, by name; one that has none is not made yet."""
 
 LONGEST_LABEL: Final = 30
@@ -76,7 +82,7 @@ def as_text(graph: Graph, states: States | None = None) -> str:
             lines.append(line.rstrip())
     if states is not None:
         seen = {states.get(node.name) for node in graph.nodes}
-        lines.append("  ".join(f"{LOOKS[state].mark} {state}" for state in STATES if state in seen))
+        lines.append("  ".join(f"{LOOKS[state].mark} {state}" for state in _ORDER if state in seen))
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -105,13 +111,13 @@ def _called(node: Node) -> str:
 
 def _counted(nodes: Iterable[Node], states: States) -> str:
     counts = Counter(states.get(node.name) for node in nodes)
-    told = [f"{counts[state]} {state}" for state in STATES if counts[state]]
+    told = [f"{counts[state]} {state}" for state in _ORDER if counts[state]]
     # of a large run not all states are read
     return ", ".join([*told, f"{counts[None]} others"] if told and counts[None] else told)
 
 
 def _notability(states: States | None) -> Callable[[Node], int]:
-    order: dict[State | None, int] = {state: i for i, state in enumerate(_NOTABLE)}
+    order: dict[Seen | None, int] = {state: i for i, state in enumerate(_NOTABLE)}
     return lambda node: order.get((states or {}).get(node.name), len(order))
 
 

@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from easyjobs.core.job import Job
+from easyjobs.core.picture import Seen
 from easyjobs.core.states import FINAL, State
 from easyjobs.core.workflow import Graph, Node
 from easyjobs.errors import Conflict, NotFound
@@ -36,10 +37,11 @@ class RunView(msgspec.Struct):
 
 
 class NodeView(msgspec.Struct):
-    """A node of a run and its job; None where that is not made yet, or was removed."""
+    """A node of a run and its job; None where that is not made yet, or was `removed`."""
 
     node: Node
     job: Job | None
+    removed: bool
 
 
 class WorkflowView(msgspec.Struct):
@@ -101,16 +103,21 @@ class Runs:
             raise NotFound(f"The workflow of run {id} is not known any more; its jobs are listed with ?run={id}.")
         nodes = graph.nodes[start : start + limit]
         rows = await self._store.jobs([node_id(id, node.name) for node in nodes])
-        views = [NodeView(node, rows.get(node_id(id, node.name))) for node in nodes]
+        views = []
+        for node in nodes:
+            job = rows.get(node_id(id, node.name))
+            views.append(NodeView(node, job, removed=job is None and _is_whole(run)))
         following = start + limit
         return views, following if following < len(graph.nodes) else None
 
-    async def states(self, run: Job, graph: Graph) -> dict[str, State]:
-        """The states of the nodes of a run, by name: of the first `MOST_DRAWN`."""
-        states: dict[str, State] = {}
+    async def states(self, run: Job, graph: Graph) -> dict[str, Seen]:
+        """How the nodes of a run are, by name: of the first `MOST_DRAWN`."""
+        states: dict[str, Seen] = {}
         nodes = graph.nodes[:MOST_DRAWN]
         for start in range(0, len(nodes), PAGE):
             ids = {node_id(run.id, node.name): node.name for node in nodes[start : start + PAGE]}
+            if _is_whole(run):
+                states.update(dict.fromkeys(ids.values(), "removed"))
             states.update((ids[id], row.state) for id, row in (await self._store.jobs(list(ids))).items())
         return states
 
@@ -158,6 +165,11 @@ class Runs:
             graph = self.graph(job)
             views.append(RunView(job, _state(job), counts.get(job.id, {}), None if graph is None else len(graph.nodes)))
         return views
+
+
+def _is_whole(run: Job) -> bool:
+    """Whether the jobs of all of its nodes were made."""
+    return run.turn == "close"
 
 
 def _state(job: Job) -> RunState:

@@ -207,6 +207,29 @@ async def test_the_tasks_of_a_run_in_pages_before_and_while_it_goes_on() -> None
         assert (await http.get(f"/api/runs/{run['id']}/tasks?limit=1001")).status_code == 422
 
 
+async def test_a_task_of_a_run_that_has_ended_is_shown_as_removed_when_it_was() -> None:
+    async with Flows().served() as http:
+        await known(http)
+        run = await start(http, "tens", {"n": 1}, "?wait=20")
+        tasks = f"/api/runs/{run['id']}/tasks"
+        first, second = (await http.get(tasks)).json()["items"]
+        assert (await http.delete(f"/api/jobs/{first['job']}")).status_code == 204
+        shown, other = (await http.get(tasks)).json()["items"]
+        assert (shown["name"], shown["state"], shown["job"]) == (first["name"], "removed", None)
+        assert other == second
+        left = (await http.get(f"/api/runs/{run['id']}")).json()
+        assert (left["progress"], left["tasks"], left["finished_at"]) == (1.0, 2, run["finished_at"])
+
+
+async def test_a_run_that_never_began_has_none_that_was_removed() -> None:
+    async with Flows().served() as http:
+        await known(http)
+        run = await start(http, "tens", {"n": 1}, "?delay=3600")
+        assert (await http.post(f"/api/runs/{run['id']}/cancel")).json()["state"] == "cancelled"
+        items = (await http.get(f"/api/runs/{run['id']}/tasks")).json()["items"]
+        assert [task["state"] for task in items] == ["planned", "planned"]
+
+
 async def test_a_run_is_cancelled_as_often_as_one_likes() -> None:
     async with Flows().served() as http:
         await known(http)

@@ -60,6 +60,10 @@ async def test_a_run_is_drawn_with_the_states_of_its_tasks() -> None:
         svg = await http.get(f"/api/runs/{run['id']}/picture")
         assert LOOKS["failed"].fill in svg.text
         assert ElementTree.fromstring(svg.text).get("aria-label") == "halves: failed"
+        (first, _) = (await http.get(f"/api/runs/{run['id']}/tasks")).json()["items"]
+        assert (await http.delete(f"/api/jobs/{first['job']}")).status_code == 204
+        text = await http.get(f"/api/runs/{run['id']}/picture?format=text")
+        assert text.text == "1 ── ∅ numbers\n2 ── ✗ half     ⇉ numbers\n✗ failed  ∅ removed\n"
         job = (await http.post("/api/queues/play/tasks/add", json={"a": 1})).json()
         assert (await http.get(f"/api/runs/{job['id']}/picture")).status_code == 404
         assert (await http.get("/api/runs/x/picture")).status_code == 404

@@ -54,6 +54,13 @@ def test_a_run_as_text_has_marks_which_the_last_line_explains() -> None:
     )
 
 
+def test_a_run_of_which_a_job_is_not_kept_any_more_says_so() -> None:
+    assert as_text(graph(node("a"), node("b", "a")), {"a": "removed", "b": "completed"}) == (
+        "1 ── ∅ a\n2 ── ✓ b  ← a\n✓ completed  ∅ removed\n"
+    )
+    assert "removed" in as_svg(graph(node("a")), {"a": "removed"})
+
+
 def test_a_run_of_which_nothing_is_known_has_no_marks_to_explain() -> None:
     assert as_text(graph(node("a")), {}) == "1 ──   a\n"
 
