@@ -8,6 +8,8 @@ SEEDS ?= 1000
 STORM ?= 120
 
 export PYTHONHASHSEED := 0
+# the tests start hundreds of processes: each of them would compile all of the package anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-chaos coverage check bench sim docs format clean

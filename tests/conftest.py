@@ -17,7 +17,7 @@ from postgres_server import postgres_url, store_url  # noqa: F401 - fixtures for
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--seeds", type=int, default=200, metavar="N", help="how many seeds each simulation runs")
+    parser.addoption("--seeds", type=int, default=100, metavar="N", help="how many seeds each simulation runs")
 
 
 @pytest.fixture(scope="session")

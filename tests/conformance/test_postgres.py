@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import settings
 from postgres_pooler import own_pooler
 from postgres_server import fresh_schema, own_server, with_options
+from telling import so_many
 
 from easyjobs.stores.postgres import PostgresStore
 from easyjobs.testing.conformance import MakeStore, StoreConformance
 
-pytestmark = pytest.mark.timeout(120)  # of the random stories, whose every step is many round trips
+pytestmark = pytest.mark.timeout(600)  # of the random stories, whose every step is many round trips
 
 
 class TestPostgresStore(StoreConformance):
@@ -19,9 +20,9 @@ class TestPostgresStore(StoreConformance):
         return lambda clock: PostgresStore(with_options(postgres_url, schema=fresh_schema()), clock=clock)
 
     @pytest.fixture
-    def stories(self) -> settings:
+    def stories(self, seeds: int) -> settings:
         """Fewer than elsewhere: each takes a second."""
-        return settings(max_examples=15, stateful_step_count=25, phases=[Phase.generate], derandomize=True)
+        return so_many(max(15, seeds // 20))
 
 
 @pytest.fixture(scope="module")

@@ -138,8 +138,9 @@ def test_schedules_go_on_with_another_scheduler_and_no_tick_comes_twice(make: Ma
     assert len(ticks()) == len(set(ticks()))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_killed_again_and_again_they_lose_nothing_and_harm_no_page(make: Make) -> None:
+    """A job that three of them died with has failed, as is promised; hardly any has so bad luck."""
     cluster = make()
     cluster.start_manager()
     pullers = [pull_worker(cluster), pull_worker(cluster)]
@@ -148,14 +149,15 @@ def test_killed_again_and_again_they_lose_nothing_and_harm_no_page(make: Make) -
         submit_many(cluster, number * 300, number * 300 + 300)
         pullers[number % 2].kill()
         pullers[number % 2] = pull_worker(cluster)
-    states = "SELECT state, CASE state WHEN 'failed' THEN crashes END FROM jobs"
-    until(lambda: {state for state, _ in rows(cluster, states)} <= {"completed", "failed"}, "all have ended", 60)
-    ends = Counter(rows(cluster, states))
-    # whoever had the bad luck to run in three of the six that were killed counts as one that kills its worker
-    assert set(ends) <= {("completed", None), ("failed", 3)}
-    assert ends["failed", 3] <= 6 * 4 / 3
-    missing = {str(n) for n in range(1800)} - {line.what for line in cluster.effects()}
-    assert len(missing) <= ends["failed", 3]
-    twice = rows(cluster, "SELECT count(*) FROM jobs WHERE attempt > 1")[0][0]
-    assert len(cluster.effects()) <= 1800 + twice
+    unfinished = "SELECT count(*) FROM jobs WHERE state NOT IN ('completed', 'failed')"
+    until(lambda: rows(cluster, unfinished) == [(0,)], "all have ended", 100)
+    jobs = {id: (state, attempt) for id, state, attempt in rows(cluster, "SELECT id, state, attempt FROM jobs")}
+    assert len(jobs) == 1800
+    ran = Counter((line.job, line.attempt) for line in cluster.effects())
+    assert set(ran.values()) == {1}, "one attempt ran twice"
+    assert all((id, attempt) in ran for id, (state, attempt) in jobs.items() if state == "completed")
+    unlucky = [id for id, (state, _) in jobs.items() if state == "failed"]
+    assert len(unlucky) < 18
+    for id in unlucky:
+        assert (cluster.job(id)["error"]["type"], cluster.ends(id).count("crashed")) == ("WorkerDied", 3)
     assert rows(cluster, "PRAGMA integrity_check") == [("ok",)]
