@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
@@ -15,11 +16,13 @@ from easyjobs.executors.pipe import (
     CUT_OFF,
     HEAD,
     Begun,
+    Dials,
     Done,
     Drop,
     FromChild,
     FromWorker,
     Handed,
+    HangsUp,
     Order,
     Parks,
     Reached,
@@ -27,11 +30,13 @@ from easyjobs.executors.pipe import (
     Report,
     Resumed,
     Resumes,
+    Says,
     Told,
     decode_from_child,
     word,
 )
 from easyjobs.executors.ran import Ran, failed
+from easyjobs.executors.relay import Relay, Way
 from easyjobs.executors.watching import Watching
 from easyjobs.tasks.context import LEVELS, JobContext
 
@@ -42,7 +47,8 @@ LINGER: Final = 5.0
 class ChildAttempt(Watching):
     """Watches over one child. Make it, give `say` to `Child.start`, then `run` it, once.
 
-    :param stored: waits until the lines of a job are stored. `script`: the file that runs, None for a function.
+    :param stored: waits until the lines of a job are stored. `script`: the file that runs, None for a function. `way`:
+        makes the child a link to the manager through us, where it has no other.
     """
 
     def __init__(
@@ -53,6 +59,7 @@ class ChildAttempt(Watching):
         stored: Callable[[str], Awaitable[None]],
         script: Path | None,
         no_retry_on: tuple[str, ...],
+        way: Callable[[], Way] | None = None,
     ) -> None:
         super().__init__(context, grace, no_retry_on)
         self._nursery = nursery
@@ -62,6 +69,7 @@ class ChildAttempt(Watching):
         self._parked: dict[int, asyncio.Event] = {}
         self._waits: list[asyncio.Task[None]] = []
         self._begun = False
+        self._relay = None if way is None else Relay(way, self._tell, nursery)
 
     async def run(self, child: Child, order: Order, timeout: float | None, longest: int) -> Ran:
         """Give the child its order and wait for its end.
@@ -105,12 +113,18 @@ class ChildAttempt(Watching):
                 size = int.from_bytes(await reader.readexactly(HEAD), "big")
                 if size > longest:
                     raise ConnectionAbortedError("its words are no words")
-                self._heard(decode_from_child(await reader.readexactly(size)))
+                message = decode_from_child(await reader.readexactly(size))
+                if not isinstance(message, (Dials, Says, HangsUp)):
+                    self._heard(message)
+                elif self._relay is not None:
+                    await self._relay.pass_on(message)
         except (asyncio.IncompleteReadError, OSError, msgspec.DecodeError):
             # it is gone and its exit decides; or nobody we can talk with, and without us it cannot end well
             self._timers.append(self._loop.call_later(LINGER, self._silent))
         finally:
             self._writer.close()
+            if self._relay is not None:
+                await self._relay.close()
 
     def _heard(self, message: FromChild) -> None:
         match message:
@@ -137,6 +151,13 @@ class ChildAttempt(Watching):
     def _say(self, message: FromWorker) -> None:
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(word(message))
+
+    async def _tell(self, message: FromWorker) -> None:
+        """Say it, and wait while the child reads nothing."""
+        self._say(message)
+        if self._writer is not None and not self._writer.is_closing():
+            with contextlib.suppress(ConnectionError):
+                await self._writer.drain()
 
     async def _park(self, n: int) -> None:
         awaited = self._parked[n]

@@ -27,7 +27,8 @@ class Order(msgspec.Struct, omit_defaults=True):
     `function` is "module:qualname", "" for the script that runs; `main` the file to load where that module is
     `__main__`; `path` the places where modules are looked for. `address`: the manager's websocket, "" where a child
     process cannot know it. `anything`: nobody said what the parameters are, so that an argument "args" is those by
-    place. `as_written`: what of the arguments does not fit an annotation is passed as it is.
+    place. `as_written`: what of the arguments does not fit an annotation is passed as it is. `relayed`: what there is
+    to say to the manager may go through the worker.
     """
 
     job: str
@@ -44,6 +45,7 @@ class Order(msgspec.Struct, omit_defaults=True):
     anything: bool = False
     as_written: bool = False
     address: str = ""
+    relayed: bool = False
     no_retry_on: tuple[str, ...] = ()
     result_limit: int = 1_048_576
     depth_limit: int = 64
@@ -83,6 +85,25 @@ class Resumes(msgspec.Struct, tag_field="t", tag="resumes"):
     n: int
 
 
+class Dials(msgspec.Struct, tag_field="t", tag="dials"):
+    """I want to speak with the manager through you. `n` is one of the child's own making."""
+
+    n: int
+
+
+class Says(msgspec.Struct, tag_field="t", tag="says"):
+    """A frame for the manager."""
+
+    n: int
+    frame: msgspec.Raw
+
+
+class HangsUp(msgspec.Struct, tag_field="t", tag="hangs_up"):
+    """I have nothing more to say there. Answered by `hung_up`."""
+
+    n: int
+
+
 class Done(msgspec.Struct, tag_field="t", tag="done"):
     """The function has ended, and all that it said is in the pipes. Answered by `report` or `drop`."""
 
@@ -114,8 +135,24 @@ class Resumed(msgspec.Struct, tag_field="t", tag="resumed"):
     n: int
 
 
-FromChild: TypeAlias = Begun | Told | Reached | Parks | Resumes | Done | Recorded | Handed
-FromWorker: TypeAlias = Report | Drop | Resumed
+class Heard(msgspec.Struct, tag_field="t", tag="heard"):
+    """A frame from the manager."""
+
+    n: int
+    frame: msgspec.Raw
+
+
+class HungUp(msgspec.Struct, tag_field="t", tag="hung_up"):
+    """That link to the manager is over; `code` and `reason` as it was closed with."""
+
+    n: int
+    code: int
+    reason: str
+
+
+ForManager: TypeAlias = Dials | Says | HangsUp
+FromChild: TypeAlias = Begun | Told | Reached | Parks | Resumes | ForManager | Done | Recorded | Handed
+FromWorker: TypeAlias = Report | Drop | Resumed | Heard | HungUp
 
 decode_from_child: Final = msgspec.json.Decoder(FromChild).decode
 decode_from_worker: Final = msgspec.json.Decoder(FromWorker).decode

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -23,8 +24,9 @@ from easyjobs.executors.child import Child
 from easyjobs.executors.memory import MemoryWatch
 from easyjobs.executors.pipe import Order
 from easyjobs.executors.ran import Ran, failed
+from easyjobs.executors.relay import Way
 from easyjobs.executors.scripts import script_of
-from easyjobs.protocol.messages import Limits
+from easyjobs.protocol.messages import Held, Limits
 from easyjobs.settings import surroundings_of_children, task_dir
 from easyjobs.tasks.children import found_by_name, name_of
 from easyjobs.tasks.context import JobContext
@@ -39,8 +41,9 @@ BOOT: Final = "import sys; sys.path.insert(0, {!r}); from easyjobs.workers.child
 class Home(NamedTuple):
     """What children need to know of their worker.
 
-    `address` gives the manager's websocket, "" where a child cannot know it; `secret` is what must not reach a child;
-    `stored` waits until the lines of a job are stored at the manager, for a while at most.
+    `address` gives the manager's websocket, "" where a child cannot know it; then `way`, if there is one, makes the
+    child of an attempt a link to the manager through us. `secret` is what must not reach a child; `stored` waits until
+    the lines of a job are stored at the manager, for a while at most.
     """
 
     address: Callable[[], str]
@@ -48,6 +51,7 @@ class Home(NamedTuple):
     secret: str = ""
     queues: tuple[str, ...] = ()
     task_dir: str | None = None
+    way: Callable[[Held], Way] | None = None
 
 
 class ProcessExecutor:
@@ -81,7 +85,10 @@ class ProcessExecutor:
         try:
             order = self._order(task, args, kwargs, context)
             script = script_of(task.name, task_dir(self._home.task_dir)) if task.child == "script" else None
-            attempt = ChildAttempt(context, self._grace, self._nursery, self._home.stored, script, task.no_retry_on)
+            way = None if self._home.way is None else partial(self._home.way, _held(context))
+            attempt = ChildAttempt(
+                context, self._grace, self._nursery, self._home.stored, script, task.no_retry_on, way
+            )
             environ = surroundings_of_children(self._home.secret, self._home.queues)
             child = Child.start(_command(script), environ, attempt.say)
         except (ConfigurationError, OSError) as error:
@@ -127,6 +134,7 @@ class ProcessExecutor:
             msgspec.Raw(kwargs),
             as_written=task.as_written(args, kwargs),
             address=self._home.address(),
+            relayed=self._home.way is not None,
             no_retry_on=task.no_retry_on,
             result_limit=self.limits.result,
             depth_limit=self.limits.depth,
@@ -152,3 +160,7 @@ def _command(script: Path | None) -> list[str]:
         return [sys.executable, str(script)]
     root = str(Path(easyjobs.__file__).parent.parent)
     return [sys.executable, "-P", "-c", BOOT.format(root)]
+
+
+def _held(context: JobContext) -> Held:
+    return Held(context.id, context.attempt, context._token)

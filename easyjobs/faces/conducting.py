@@ -15,13 +15,12 @@ from easyjobs.errors import JobFailed
 from easyjobs.faces.jobs_file import At
 from easyjobs.faces.pulling import hub_on
 from easyjobs.faces.taskmaster import COMPLETE, FAIL, READY, Order, done, failure, ready
-from easyjobs.hub.embedded import connect
+from easyjobs.hub.embedded import Inlet
 from easyjobs.hub.hub import Hub
 from easyjobs.settings import manager_settings
 from easyjobs.stores import open_store
 from easyjobs.stores.memory import MemoryStore
 from easyjobs.tasks.handle import Call, JobHandle
-from easyjobs.wire.link import Link
 from easyjobs.workers.worker import EasyJobsWorker
 
 Json: TypeAlias = dict[str, Any]
@@ -173,11 +172,8 @@ class Here:
 
     async def start(self, worker: EasyJobsWorker) -> None:
         """Let a worker take its jobs from here."""
-
-        async def dial() -> Link:
-            return connect(self.hub, self._nursery)
-
-        worker.embed(dial)
+        inlet = Inlet(self.hub, self._nursery)
+        worker.embed(inlet.dial, inlet.of_child)
         self._workers.append(worker)
         await worker.start()
 

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from types import ModuleType
@@ -23,7 +23,7 @@ from easyjobs.core.task import TaskSpec
 from easyjobs.errors import ConfigurationError
 from easyjobs.faces.emptying import until_empty
 from easyjobs.faces.engines import store_url
-from easyjobs.hub.embedded import connect, nowhere
+from easyjobs.hub.embedded import Inlet, nowhere
 from easyjobs.hub.hub import Hub
 from easyjobs.hub.settings import hub_settings
 from easyjobs.ids import Ids
@@ -32,7 +32,6 @@ from easyjobs.settings import manager_settings, worker_settings
 from easyjobs.stores import open_store
 from easyjobs.tasks.decorator import Task
 from easyjobs.tasks.dependencies import validate_dependencies
-from easyjobs.wire.link import Link
 from easyjobs.workers.worker import EasyJobsWorker
 
 log = logging.getLogger("easyjobs")
@@ -92,7 +91,7 @@ class JobMaster:
 
         :raises RegistrationError: one of them cannot be, or its dependencies cannot (says why).
         """
-        specs = self._worker(nowhere).specs()
+        specs = self._worker().specs()
         if self._validate:
             for warning in validate_dependencies(specs):
                 log.warning("%s", warning)
@@ -172,13 +171,11 @@ class JobMaster:
         """As `run`, on an event loop."""
         async with self._hub() as hub:
             nursery = Nursery("jobmaster")
-
-            async def dial() -> Link:
-                return connect(hub, nursery)
-
+            inlet = Inlet(hub, nursery)
             ended: list[Job] = []
             hub.announcer.watchers.append(ended.append)
-            worker = self._worker(dial, slots)
+            worker = self._worker(slots)
+            worker.embed(inlet.dial, inlet.of_child)
             await worker.start()
             try:
                 await until_empty(hub, worker)
@@ -198,10 +195,10 @@ class JobMaster:
         finally:
             await hub.stop()
 
-    def _worker(self, dial: Callable[[], Awaitable[Link]], slots: int | None = None) -> EasyJobsWorker:
+    def _worker(self, slots: int | None = None) -> EasyJobsWorker:
         name = f"{socket.gethostname()}:{os.getpid()}:{Ids().token()[:6]}"
         slots = self._slots if slots is None else slots
-        return self.worker(jobs_queue="DEFAULT", max_tasks_per_worker=slots, name=name, connect=dial, embedded=True)
+        return self.worker(jobs_queue="DEFAULT", max_tasks_per_worker=slots, name=name, connect=nowhere, embedded=True)
 
 
 def _modules_with_tasks() -> list[ModuleType]:

@@ -12,14 +12,13 @@ from easyjobs.background import Nursery
 from easyjobs.core.task import TaskSpec
 from easyjobs.errors import ConfigurationError
 from easyjobs.faces.voice import StoreLink
-from easyjobs.hub.embedded import connect
+from easyjobs.hub.embedded import Inlet
 from easyjobs.hub.hub import Hub
 from easyjobs.hub.settings import HubSettings, hub_settings
 from easyjobs.monitors.configured import destinations
 from easyjobs.settings import manager_settings
 from easyjobs.stores import open_store
 from easyjobs.stores.memory import MemoryStore
-from easyjobs.wire.link import Link
 from easyjobs.workers.signals import stop_signals
 from easyjobs.workers.worker import EasyJobsWorker
 
@@ -40,12 +39,9 @@ async def pulling(
     """
     nursery = Nursery("pulling")
     async with hub_on(store, settings, monitors) as hub:
-
-        async def dial() -> Link:
-            return connect(hub, nursery)
-
+        inlet = Inlet(hub, nursery)
         url, lease = manager_settings(store=store).store, hub.settings.lease
-        worker.embed(dial, lambda timeout: StoreLink(url, lease))
+        worker.embed(inlet.dial, inlet.of_child, lambda timeout: StoreLink(url, lease))
         try:
             yield hub
         finally:

@@ -13,13 +13,12 @@ from easyjobs.core.changes import Update
 from easyjobs.core.job import Job, Lane
 from easyjobs.core.states import CLAIMABLE, FINAL, RUNNING
 from easyjobs.errors import Conflict, NotFound
-from easyjobs.hub.embedded import connect
+from easyjobs.hub.embedded import Inlet, nowhere
 from easyjobs.hub.entries import Chore
 from easyjobs.hub.hub import Hub
 from easyjobs.hub.submission import HIGHEST_PRIORITY
 from easyjobs.ids import is_job_id
 from easyjobs.protocol.messages import Submission
-from easyjobs.wire.link import Link
 from easyjobs.workers.worker import EasyJobsWorker
 
 log = logging.getLogger("easyjobs")
@@ -60,11 +59,9 @@ async def run_here(hub: Hub, application: Application, task: str, params: dict[s
     if hub.dispatcher.paused(Lane(application.queue, name, "")):
         raise Conflict(f"Task {application.queue}:{name}, or its queue, is paused.")
     nursery = Nursery("run_task")
-
-    async def dial() -> Link:
-        return connect(hub, nursery)
-
-    worker = application.only(name, connect=dial, embedded=True, max_tasks_per_worker=1)
+    inlet = Inlet(hub, nursery)
+    worker = application.only(name, connect=nowhere, embedded=True, max_tasks_per_worker=1)
+    worker.embed(inlet.dial, inlet.of_child)
     hub.dispatcher.stopped = True
     try:
         await worker.start()

@@ -1,4 +1,6 @@
-"""How a child process makes jobs and awaits them: over a connection of its own, made when the first is made."""
+"""How a child process makes jobs and awaits them: over a connection of its own, made when the first is made, or through
+its worker where there is nothing to connect to.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,10 @@ from easyjobs.tasks.handle import Call, Caller, JobHandle
 from easyjobs.wire.address import address_of
 from easyjobs.wire.calls import Calls
 from easyjobs.wire.dial import Redial
-from easyjobs.wire.line import Line
-from easyjobs.workers.inside import ordered
+from easyjobs.wire.line import Dialler, Line
+from easyjobs.workers.channel import Channel
+from easyjobs.workers.inside import entered
+from easyjobs.workers.link_of_child import Through
 
 R = TypeVar("R")
 
@@ -31,8 +35,8 @@ PATIENCE: Final = 30.0
 class Inside:
     """The way of a child process to the manager, as a `Caller`: a thread with a loop, made when it is first needed."""
 
-    def __init__(self, order: Order) -> None:
-        self._order = order
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
         self._making = threading.Lock()
         self._line: tuple[asyncio.AbstractEventLoop, Calls] | None = None
 
@@ -72,20 +76,26 @@ class Inside:
     def _open(self) -> tuple[asyncio.AbstractEventLoop, Calls]:
         with self._making:
             if self._line is None:
-                if not self._order.address:
+                order = self._channel.order
+                if not order.address and not order.relayed:
                     raise ConfigurationError(
                         "this child process knows no way to its manager, so it can make no jobs: set MANAGER_HOST and "
                         "MANAGER_PORT for the worker"
                     )
-                self._line = _connect(self._order, self)
+                self._line = _connect(order, self._dialler(order), self)
             return self._line
+
+    def _dialler(self, order: Order) -> Dialler:
+        if not order.address:
+            return Through(self._channel)
+        return Redial(address_of(order.address), attempt=Held(order.job, order.attempt, order.token))
 
 
 async def _awaited(what: Awaitable[R]) -> R:
     return await what
 
 
-def _connect(order: Order, owner: Caller) -> tuple[asyncio.AbstractEventLoop, Calls]:
+def _connect(order: Order, dial: Dialler, owner: Caller) -> tuple[asyncio.AbstractEventLoop, Calls]:
     """Start a thread that keeps a connection, until the process ends: its loop, and who makes jobs on it.
 
     :param owner: whom the handles of jobs ask.
@@ -102,7 +112,7 @@ def _connect(order: Order, owner: Caller) -> tuple[asyncio.AbstractEventLoop, Ca
         side = ClientSide(order.task, __version__, "child")
         line = Line(
             side,
-            Redial(address_of(order.address), attempt=Held(order.job, order.attempt, order.token)),
+            dial,
             heard,
             name=f"the child process of job {order.job}",
             clock=SystemClock(),
@@ -126,7 +136,7 @@ _inside: Inside | None = None
 def inside() -> Inside | None:
     """The way to the manager where this process is a child; None where it is none."""
     global _inside
-    order = ordered()
-    if _inside is None and order is not None:
-        _inside = Inside(order)
+    channel = entered()
+    if _inside is None and channel is not None:
+        _inside = Inside(channel)
     return _inside

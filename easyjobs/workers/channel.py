@@ -15,6 +15,8 @@ from easyjobs.executors.pipe import (
     Done,
     Drop,
     FromChild,
+    Heard,
+    HungUp,
     Order,
     Parks,
     Reached,
@@ -42,6 +44,7 @@ class Channel:
         self._answered = threading.Event()
         self._may_report = False
         self._waits: dict[int, Callable[[], object]] = {}
+        self._links: dict[int, Callable[[Heard | HungUp], object]] = {}
         self._number = 0
         self.order: Order = decode_order(self._word() or b"")
         threading.Thread(target=self._listen, name="easyjobs-pipe", daemon=True).start()
@@ -92,6 +95,16 @@ class Channel:
         self._waits[number] = then
         self.say(Resumes(number))
 
+    # -- a link to the manager, through the worker
+
+    def link(self, heard: Callable[[Heard | HungUp], object]) -> int:
+        """The number of a new one. `heard` is called with each frame and, last, its end, in the thread that listens."""
+        with self._speaking:
+            self._number += 1
+            number = self._number
+        self._links[number] = heard
+        return number
+
     # -- how it listens
 
     def _listen(self) -> None:
@@ -105,6 +118,12 @@ class Channel:
                 case Resumed(n):
                     if (then := self._waits.pop(n, None)) is not None:
                         then()
+                case Heard(n) as message:
+                    if (heard := self._links.get(n)) is not None:
+                        heard(message)
+                case HungUp(n) as message:
+                    if (heard := self._links.pop(n, None)) is not None:
+                        heard(message)
         os.killpg(0, signal.SIGKILL)
 
     def _word(self) -> bytes | None:

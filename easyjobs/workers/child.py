@@ -63,7 +63,7 @@ def serve(channel: Channel, find: Callable[[], Callable[..., Any]]) -> Ran:
     """
     order = channel.order
     context = ChildContext(order, channel)
-    enter_child(order)
+    enter_child(channel)
     enter(context)
     _speak_at_once()
     _on_sigterm(_terminated)

@@ -24,6 +24,7 @@ from easyjobs.protocol.messages import (
     Assign,
     Cancel,
     FromManager,
+    Held,
     Hello,
     PauseWork,
     ResumeWork,
@@ -38,6 +39,7 @@ from easyjobs.tasks.handle import Caller
 from easyjobs.tasks.registry import Registry
 from easyjobs.wire.calls import Calls
 from easyjobs.wire.line import Dialler, Line
+from easyjobs.wire.link import Link
 from easyjobs.workers.runner import Runner
 from easyjobs.workers.watchdog import SyncDialler, Watchdog
 
@@ -54,12 +56,14 @@ MOST_THREADS: Final = 32
 
 class Reach(NamedTuple):
     """How to get to the manager. `dial_sync` is None where no second connection makes sense: inside the manager.
-    `address` gives the websocket that child processes dial; "" where there is none for them.
+    `address` gives the websocket that child processes dial; where that is "", `of_child` makes a link for the one of an
+    attempt; where there is none, they have no way.
     """
 
     dial: Dialler
     dial_sync: SyncDialler | None = None
     address: Callable[[], str] = str
+    of_child: Callable[[Held], Link] | None = None
 
 
 class Engine:
@@ -120,6 +124,7 @@ class Engine:
                 settings.manager_secret or "",
                 settings.jobs_queue,
                 task_dir=task_dir,
+                way=reach.of_child,
             ),
             self._executor,
         )

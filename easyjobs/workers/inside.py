@@ -40,15 +40,15 @@ class _Parked:
         await back.wait()
 
 
-_order: Order | None = None
+_channel: Channel | None = None
 
 
-def enter_child(order: Order) -> None:
-    """This process is the child that got `order`."""
-    global _order
-    _order = order
+def enter_child(channel: Channel) -> None:
+    """This process is the child that got the channel's order."""
+    global _channel
+    _channel = channel
 
 
-def ordered() -> Order | None:
-    """What this process was started for, where it is a child; None where it is none."""
-    return _order
+def entered() -> Channel | None:
+    """The way to the worker that started this process; None where it is no child."""
+    return _channel

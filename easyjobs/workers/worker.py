@@ -15,6 +15,7 @@ from easyjobs.clock import Clock, SystemClock
 from easyjobs.core.task import TaskSpec
 from easyjobs.errors import ConfigurationError, ConnectionLost, RegistrationError
 from easyjobs.ids import Ids
+from easyjobs.protocol.messages import Held
 from easyjobs.settings import WorkerSettings, worker_settings
 from easyjobs.tasks.declaring import DeclaresScripts
 from easyjobs.tasks.decorator import BoundTask, Declare, bind
@@ -29,6 +30,7 @@ from easyjobs.wire.address import manager_address
 from easyjobs.wire.dial import Redial
 from easyjobs.wire.dial_sync import dial_sync
 from easyjobs.wire.line import Dialler
+from easyjobs.wire.link import Link
 from easyjobs.workers.calls_of_child import Inside, inside
 from easyjobs.workers.engine import Engine, Reach
 from easyjobs.workers.signals import stop_signals
@@ -181,11 +183,17 @@ class EasyJobsWorker(DeclaresWorkflows, DeclaresScripts):
         self._registry.add(offered(spec, function, self, program))
         self._declared([spec.queue])
 
-    def embed(self, connect: Dialler, dial_sync: SyncDialler | None = None) -> None:
+    def embed(
+        self,
+        connect: Dialler,
+        of_child: Callable[[Held], Link] | None = None,
+        dial_sync: SyncDialler | None = None,
+    ) -> None:
         """Take the jobs of a hub in this very process, with which it lives and dies, in place of a manager's. Before
-        `start`. `connect` is as the constructor's; `dial_sync` is whom the watchdog tells that a blocked loop lives.
+        `start`. `connect` is as the constructor's; `of_child` makes a link there for the child process of an attempt;
+        `dial_sync` is whom the watchdog tells that a blocked loop lives.
         """
-        self._reach = Reach(connect, dial_sync)
+        self._reach = Reach(connect, dial_sync, of_child=of_child)
         self._embedded = True
 
     def specs(self) -> list[TaskSpec]:

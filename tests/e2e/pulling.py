@@ -11,7 +11,7 @@ def beside(cluster: Cluster, *arguments: str) -> Process:
     return cluster.start(arguments[0], [COMMAND, *arguments], env)
 
 
-def pull_worker(cluster: Cluster, queue: str = "pulled", slots: int = 4) -> Process:
-    process = beside(cluster, "pull_worker", "tasks:worker", "--queue", queue, "--slots", str(slots))
+def pull_worker(cluster: Cluster, queue: str = "pulled", slots: int = 4, module: str = "tasks:worker") -> Process:
+    process = beside(cluster, "pull_worker", module, "--queue", queue, "--slots", str(slots))
     until(lambda: "is connected" in process.said(), "the pull worker takes jobs")
     return process

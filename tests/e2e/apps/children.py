@@ -90,6 +90,25 @@ async def asks_many(n: int) -> list[int]:
 
 
 @worker.task(process=True, retries=0)
+async def asks_for_much(n: int) -> list[int]:
+    """Of 100 kB each, there and back."""
+    handles = [await echo.enqueue("x" * 100_000) for _ in range(n)]
+    handle = await hold.enqueue()
+    await handle.cancel()
+    return [len(await one) for one in handles]
+
+
+@worker.task(retries=0)
+async def echo(text: str) -> str:
+    return text
+
+
+@worker.task(retries=0)
+async def hold() -> None:
+    await asyncio.sleep(600)
+
+
+@worker.task(process=True, retries=0)
 def looks_around() -> dict[str, Any]:
     return {
         "argv": Path("/proc/self/cmdline").read_bytes().decode(),
@@ -115,6 +134,10 @@ def crashes_once(flag: str) -> dict[str, Any]:
 
 @worker.task(subprocess=True, retries=0)
 def adds(a: int, b: int) -> None: ...
+
+
+@worker.task(subprocess=True, retries=0)
+def calls(n: int) -> None: ...
 
 
 SCRIPTS = "anything missing leads_out leads_nowhere is_a_folder never_calls is_broken lingers fails"
