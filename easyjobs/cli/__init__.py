@@ -30,10 +30,19 @@ def in_one_line(kind: type[BaseException], error: BaseException, trace: Tracebac
     if os.environ.get(DEBUG):
         sys.__excepthook__(kind, error, trace)
         return
+    sys.stderr.write(f"Error: {in_short(error, trace)}\n")
+
+
+def in_short(error: BaseException, trace: TracebackType | None = None) -> str:
+    """What went wrong in somebody's code, and where, in one line."""
     from easyjobs.cli.text import plain
 
-    frames = traceback.extract_tb(trace)
+    frames = traceback.extract_tb(trace or error.__traceback__)
     package = os.path.dirname(os.path.dirname(__file__))  # noqa: PTH120 - pathlib may be what is broken
     place = next((f for f in reversed(frames) if not f.filename.startswith((package, "<"))), None)
     at = f"{place.filename}:{place.lineno}; " if place else ""
-    sys.stderr.write(f"Error: {plain(f'{kind.__name__}: {error}')} ({at}{DEBUG}=1 shows the traceback)\n")
+    what = plain(f"{type(error).__name__}: {error}")
+    if isinstance(error, SyntaxError) and error.filename:  # its frames are those of who wanted to read it
+        at = plain(f"{error.filename}:{error.lineno}; ")
+        what = plain(f"{type(error).__name__}: {error.msg}")
+    return f"{what} ({at}{DEBUG}=1 shows the traceback)"

@@ -7,14 +7,16 @@ import hashlib
 import logging
 import os
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec
 
 import click
 import msgspec
 
 from easyjobs.background import Nursery
+from easyjobs.cli import DEBUG, in_short
 from easyjobs.cli.asking import as_json, print_json
 from easyjobs.cli.following import exit_of
 from easyjobs.cli.http import Api
@@ -24,7 +26,7 @@ from easyjobs.cli.runs import nodes_of
 from easyjobs.cli.secret import read_secret, secret_option
 from easyjobs.cli.text import plain
 from easyjobs.core.task import is_name
-from easyjobs.errors import ConfigurationError, ConnectionLost, Refused, RegistrationError
+from easyjobs.errors import ConfigurationError, ConnectionLost, EasyJobsError, NotFound, Refused, RegistrationError
 from easyjobs.faces.conducting import Conductor, Here, Json, Look, Progress, hub_here
 from easyjobs.faces.jobs_file import Plan, read_plan
 from easyjobs.faces.script_events import Events, find_events, settled
@@ -34,8 +36,11 @@ from easyjobs.settings import manager_settings, worker_settings
 from easyjobs.stores import shown_url
 from easyjobs.tasks.scripts import name_of_script, scripts_check
 from easyjobs.workers.signals import stop_signals
+from easyjobs.workers.worker import EasyJobsWorker
 
 log = logging.getLogger("easyjobs")
+
+P = ParamSpec("P")
 
 WRONG: Final = 2
 PAUSE: Final = 1.0
@@ -63,12 +68,15 @@ class Given(msgspec.Struct, frozen=True):
 
 
 class Begun(msgspec.Struct):
-    """A run that goes on somewhere, its `conductor`, and where that is, for people. `here` it ends with us."""
+    """A run that goes on somewhere, its `conductor`, and where that is, for people. `here` it ends with us, and with
+    these `workers`.
+    """
 
     id: str
     conductor: Conductor
     where: str
     here: Here | None = None
+    workers: tuple[EasyJobsWorker, ...] = ()
 
 
 @click.command("run", short_help="Run the jobs of a file: steps of scripts.")
@@ -137,19 +145,23 @@ async def _run_here(given: Given, url: str, raw: bool) -> int:
         events = events_of(order)
     async with hub_here(url) as here:
         if order is None:
-            order = await _resumed_here(here, given)
+            order = await _resumed_here(here, given, shown_url(url))
             check_here(order)
             events = events_of(order)
         hosting = host([(order, None)], events)
-        for worker in (script_worker([order], given.slots), hosting):
+        workers = (script_worker([order], given.slots), hosting)
+        for worker in workers:
             await here.start(worker)
         conductor = Conductor(order, hosting, here.look)
-        id = given.resume or await _begin(conductor)
-        return await _conduct(Begun(id, conductor, shown_url(url), here), raw)
+        id = given.resume or await _begin(conductor, given)
+        return await _conduct(Begun(id, conductor, shown_url(url), here, workers), raw)
 
 
-async def _resumed_here(here: Here, given: Given) -> Order:
-    job = (await here.hub.runs.run(given.resume or "")).job
+async def _resumed_here(here: Here, given: Given, where: str) -> Order:
+    try:
+        job = (await here.hub.runs.run(given.resume or "")).job
+    except NotFound:
+        raise Wrong(plain(f"there is no run {given.resume} in {where}: --store URL says which store has it")) from None
     order = _again(Order.of_run(job.queue, job.task, msgspec.json.decode(job.kwargs)), given)
     if not order.apart:
         raise Wrong(f"the run {given.resume} is one of a cluster: --manager URL")
@@ -166,7 +178,7 @@ def check_here(order: Order) -> None:
     except ConfigurationError as error:
         raise Wrong(plain(str(error))) from None
     if problems:
-        raise Wrong("; ".join(plain(str(problem)) for problem in problems))
+        raise Wrong("\n".join(plain(str(problem)) for problem in problems))
 
 
 # -- on a cluster
@@ -177,14 +189,17 @@ async def _run_there(given: Given, api: Api, url: str, secret: str | None, raw: 
         order = new_order(given, given.queue)
         check_known(order, api)
     else:
-        run = api.get("runs", given.resume or "")
+        try:
+            run = api.get("runs", given.resume or "")
+        except NotFound:
+            raise Wrong(plain(f"there is no run {given.resume} at {url}")) from None
         order = _again(Order.of_run(run["queue"], run["workflow"], run["kwargs"]), given)
         if order.apart:
             raise Wrong(f"the run {given.resume} is not one of a cluster: its own store has it, --store URL")
     worker = host([(order, None)], events_of(order), url=url, secret=secret)
     async with worker:
         conductor = Conductor(order, worker, looking(api))
-        id = given.resume or await _begin(conductor)
+        id = given.resume or await _begin(conductor, given)
         return await _conduct(Begun(id, conductor, url), raw)
 
 
@@ -248,7 +263,7 @@ def plan_in(file: Path) -> Plan:
     try:
         return read_plan(file)
     except ConfigurationError as error:
-        raise Wrong(plain(str(error))) from None
+        raise Wrong("\n".join(map(plain, str(error).splitlines()))) from None
 
 
 def folder_of(given: str | None, file: Path) -> str:
@@ -267,6 +282,10 @@ def events_of(order: Order) -> Events | None:
         return find_events(order.events)
     except ConfigurationError as error:
         raise Wrong(plain(str(error))) from None
+    except (Exception, SystemExit) as error:  # it is somebody's file that is run here
+        if os.environ.get(DEBUG):
+            raise
+        raise Wrong(f"the events {plain(order.events)} cannot be loaded: {in_short(error)}") from None
 
 
 def _again(order: Order, given: Given) -> Order:
@@ -278,48 +297,77 @@ def _again(order: Order, given: Given) -> Order:
     return msgspec.structs.replace(order, events=events, folder=folder)
 
 
-async def _begin(conductor: Conductor) -> str:
+async def _begin(conductor: Conductor, given: Given) -> str:
     try:
         return await conductor.begin()
     except (Refused, RegistrationError) as error:
-        raise Wrong(plain(str(error))) from None
+        raise Wrong(plain(f"{given.file} cannot be begun: {error}")) from None
 
 
 async def _conduct(begun: Begun, raw: bool) -> int:
     """Show a run to its end; the exit code."""
     plan = begun.conductor.order.plan
-    click.echo(plain(f"run {begun.id} in {begun.where}"), err=raw)
+    _while_read(click.echo, plain(f"run {begun.id} in {begun.where}"), err=raw)
     nursery = Nursery("conducting")
     ended: list[tuple[Json, list[Progress]]] = []
+    lost: list[EasyJobsError] = []
     aside = redirect_stdout(sys.stderr) if raw else nullcontext()  # events may print, and what we print is JSON then
     with aside, display(plan, silent=raw) as screen:
 
+        def show(run: Json, scripts: list[Progress]) -> None:
+            _while_read(screen.show, run, scripts)
+
         async def follow() -> None:
-            ended.append(await begun.conductor.follow(begun.id, screen.show))
+            try:
+                ended.append(await begun.conductor.follow(begun.id, show))
+            except EasyJobsError as error:
+                lost.append(error)
 
         following = nursery.spawn(follow(), "follow")
+        leaving = asyncio.get_running_loop().create_future()
 
         def leave() -> None:
-            following.cancel()
+            if not leaving.done():
+                leaving.set_result(None)
+
+        async def cancel(here: Here) -> None:
+            try:
+                await here.hub.cancel(begun.id, "Ctrl-C")
+            except Refused as refused:  # it is the store that fails, perhaps
+                click.echo(plain(str(refused)), err=True)
+                leave()
 
         with stop_signals(leave) as told:
             await asyncio.wait({following, told}, return_when=asyncio.FIRST_COMPLETED)
             interrupted = told.done() and not following.done()
             if interrupted and begun.here is not None:
                 click.echo("cancelling; once more to leave at once", err=True)
-                await begun.here.hub.cancel(begun.id, "Ctrl-C")
-                await asyncio.wait({following})
-            elif interrupted:
-                following.cancel()
-                await asyncio.wait({following})
-    if not following.cancelled():
+                nursery.spawn(cancel(begun.here), "cancel")
+                await asyncio.wait({following, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    if not following.done():
+        following.cancel()
+        for worker in begun.workers:
+            await worker.stop(0)
+    elif not following.cancelled():
         following.result()
     if interrupted and not ended:
-        click.echo(plain(f"the run goes on by itself, but for its events: --resume {begun.id} takes it up"), err=True)
+        left = "it has not ended" if begun.here is not None else "the run goes on by itself, but for its events"
+        click.echo(plain(f"{left}: --resume {begun.id} takes it up"), err=True)
         return INTERRUPTED
+    if lost:
+        raise lost[0]
     run, scripts = ended[0]
     if raw:
         print_json({"run": run, "scripts": [msgspec.to_builtins(one) for one in scripts]})
     else:
-        summary(run, scripts, [job.name for job in plan.jobs])
+        _while_read(summary, run, scripts, [job.name for job in plan.jobs])
     return INTERRUPTED if interrupted else exit_of(run)
+
+
+def _while_read(show: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Show something. Once nobody reads it, as after `| head`, all that is printed goes nowhere: the run goes on."""
+    try:
+        show(*args, **kwargs)
+    except BrokenPipeError:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -92,7 +92,7 @@ def read_plan(file: str | Path) -> Plan:
 def plan_of(value: Any, where: str = "jobs") -> Plan:
     """The plan that decoded JSON is. `where` names it in errors.
 
-    :raises ConfigurationError: it does not have the shape; says all places where it has not.
+    :raises ConfigurationError: it does not have the shape; says all places where it has not, each in a line.
     """
     if not isinstance(value, list) or not value:
         raise ConfigurationError(f"{where}: a list of jobs is wanted: [{{'name': …, 'steps': ['script.py']}}]")
@@ -102,7 +102,7 @@ def plan_of(value: Any, where: str = "jobs") -> Plan:
     if not wrong and number > MOST:
         wrong.append(f"a run has at most {MOST} scripts, not {number}")
     if wrong:
-        raise ConfigurationError("; ".join(f"{where}: {reason}" for reason in wrong))
+        raise ConfigurationError("\n".join(f"{where}: {reason}" for reason in wrong))
     return Plan(tuple(jobs))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 from support import COMMAND, SECRET, Cluster, Process, free_port, until
+
+NOBODYS = "00000000-0000-7000-8000-000000000000"
 
 Make = Callable[..., Cluster]
 
@@ -238,18 +241,45 @@ def test_when_telling_of_a_failure_fails_it_is_said_and_not_repeated(folder: Fol
         ('[{"name": "A", "steps": ["good.sh"]}]', ["--events", "not a module"], "no module's name"),
         ('[{"name": "A", "steps": ["good.sh"]}]', ["--folder", "gone"], "cannot be read"),
         ('[{"name": "A", "steps": ["good.sh"]}]', ["--resume", "x"], "name a file of jobs, or a run"),
-        ('[{"name": "A", "steps": ["good.sh"], "much": "' + "x" * 300_000 + '"}]', [], "262144"),
+        (
+            '[{"name": "A", "steps": ["good.sh"], "much": "' + "x" * 300_000 + '"}]',
+            [],
+            "jobs.json cannot be begun: The arguments are 300",
+        ),
+        (
+            '[{"name": "A", "steps": ["good.sh"]}]',
+            ["--events", "bad.py"],
+            "bad.py cannot be loaded: SyntaxError: invalid syntax (",
+        ),
+        ('[{"name": "A", "steps": ["good.sh"]}]', ["--events", "ends.py"], "ends.py cannot be loaded: SystemExit: 3"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_runs(folder: Folder, jobs: str, arguments: list[str], said: str) -> None:
     folder.file("good.sh", "touch ran; " + GOOD)
     folder.file("x.jl", "println()")
+    folder.file("bad.py", "def (")
+    folder.file("ends.py", "raise SystemExit(3)")
     folder.env["EASYJOBS_INTERPRETERS"] = ".jl=nothing-of-this-name"
     folder.file("jobs.json", jobs)
     done = folder.run("jobs.json", *arguments)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert not (folder.path / "ran").exists()
+
+
+def test_each_of_several_scripts_that_cannot_run_has_its_line(folder: Folder) -> None:
+    folder.jobs({"name": "A", "steps": ["gone.py", ["lost.py", "good.sh"]]})
+    done = folder.run("jobs.json")
+    assert [line.partition(" in ")[0] for line in done.stderr.splitlines()] == [
+        "Error: there is no gone.py",
+        "there is no lost.py",
+    ]
+
+
+def test_a_run_that_a_store_does_not_have_is_looked_for_elsewhere(folder: Folder) -> None:
+    done = folder.run("--resume", NOBODYS, "--store", "sqlite:///other.db")
+    assert done.returncode == 2
+    assert f"there is no run {NOBODYS} in sqlite:///other.db: --store URL says which store has it" in done.stderr
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -300,6 +330,38 @@ def test_ctrl_c_cancels_a_run_that_is_here(folder: Folder) -> None:
     assert process.popen.wait(30) == 130
     assert "2 cancelled" in process.said()
     assert not any(line[0] == "fail" for line in folder.told())
+
+
+def test_ctrl_c_twice_leaves_at_once_though_the_store_answers_nobody(folder: Folder) -> None:
+    folder.jobs({"name": "A", "steps": ["says.py"], "words": ["wait", "never"]})
+    process = folder.start("jobs.json", "--events", "events.py")
+    folder.until_began("A-0")
+    id = folder.until_id(process)
+    with (folder.path / "easyjobs.db.lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as a process that is stopped in the middle of a transaction
+        process.send(signal.SIGINT)
+        until(lambda: "cancelling" in process.said(), "it cancels")
+        process.send(signal.SIGINT)
+        until(lambda: "it has not ended" in process.said(), "it leaves")
+    assert process.popen.wait(30) == 130
+    assert f"it has not ended: --resume {id} takes it up" in process.said()
+    assert "Traceback" not in process.said()
+
+
+def test_a_run_goes_on_when_nobody_reads_any_more(folder: Folder) -> None:
+    """As after `easyjobs run jobs.json | head -1`."""
+    folder.jobs({"name": "A", "steps": ["says.py", "good.sh"], "words": ["wait", "gate"]})
+    command = [COMMAND, "run", "jobs.json", "--events", "events.py"]
+    with subprocess.Popen(
+        command, cwd=folder.path, env=folder.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith("run ")
+        process.stdout.close()
+        (folder.path / "gate").touch()
+        assert process.wait(30) == 0, process.stderr.read()
+    assert folder.told()[-1][:3] == ["complete", "A", "good.sh"]
 
 
 def test_a_run_may_leave_nothing_behind(folder: Folder) -> None:

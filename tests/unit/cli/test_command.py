@@ -75,6 +75,13 @@ def test_no_traceback_of_a_users_module_reaches_the_user(tmp_path: Path) -> None
     assert "Traceback" in easyjobs("worker", "broken", EASYJOBS_DEBUG="1", **place).stderr
 
 
+def test_a_syntax_error_is_placed_where_it_stands(tmp_path: Path) -> None:
+    module = tmp_path / "broken.py"
+    module.write_text("x = 1\ndef (\n")
+    run = easyjobs("worker", "broken", PYTHONPATH=str(tmp_path), EASYJOBS_SECRET="a secret of many characters")
+    assert run.stderr == f"Error: SyntaxError: invalid syntax ({module}:2; EASYJOBS_DEBUG=1 shows the traceback)\n"
+
+
 def test_a_fault_of_our_own_has_no_place_in_the_users_code(capsys: pytest.CaptureFixture[str]) -> None:
     in_one_line(KeyError, KeyError("items"), None)
     assert capsys.readouterr().err == "Error: KeyError: 'items' (EASYJOBS_DEBUG=1 shows the traceback)\n"

@@ -58,7 +58,7 @@ def test_what_has_not_the_shape_is_refused_with_its_place(value: Any, said: str)
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
-    with pytest.raises(ConfigurationError, match=r"\[0\]\.name.*\[0\]\.steps.*\[1\]\.frequency"):
+    with pytest.raises(ConfigurationError, match=r"\[0\]\.name.*\n.*\[0\]\.steps.*\n.*\[1\]\.frequency"):
         plan_of([{}, {"name": "x", "steps": ["a"], "frequency": 1.5}])
 
 
