@@ -25,8 +25,11 @@ def command_of(file: Path, shown: str, interpreters: Interpreters) -> list[str]:
     line (`#!…`, executable or not), `.sh` without one with sh; a program that is no text by itself.
 
     :param shown: the script as errors name it.
-    :raises ConfigurationError: nothing says what runs it, or that is not on this machine; says which.
+    :raises ConfigurationError: it may not be read, nothing says what runs it, or that is not on this machine; says
+        which.
     """
+    if not os.access(file, os.R_OK):
+        raise ConfigurationError(f"{shown} cannot be read: Permission denied")
     interpreter = _interpreter(file, interpreters)
     if interpreter is None:
         raise ConfigurationError(

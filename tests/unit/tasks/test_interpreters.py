@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -52,6 +53,12 @@ def test_what_nothing_runs_is_no_script(name: str, text: str | bytes, tmp_path: 
 
 def test_a_file_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     assert not is_script(tmp_path / "none", {})
+
+
+def test_a_script_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may read all, and so may these tests
+    with pytest.raises(ConfigurationError, match=r"a\.py cannot be read: Permission denied"):
+        command(tmp_path, "a.py")
 
 
 @pytest.mark.parametrize(
