@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from datetime import datetime
 from typing import Any, Final
 
 import click
@@ -11,7 +12,6 @@ import click
 from easyjobs.cli.http import Api
 from easyjobs.cli.logs import AGAIN, EXITS, FIRST_PAUSE, INTERRUPTED, LONGEST_PAUSE, OTHERWISE
 from easyjobs.cli.text import plain
-from easyjobs.clock import SystemClock
 from easyjobs.core.states import FINAL
 from easyjobs.errors import ConnectionLost, Refused
 
@@ -33,8 +33,6 @@ def follow(api: Api, run: dict[str, Any], *, aside: bool = False) -> dict[str, A
 
     :param aside: print to stderr, as what is said on stdout is for programs.
     """
-    clock = SystemClock()
-    began = clock.monotonic()
     shown: dict[str, str] = {}
     click.echo(plain(f"{run['queue']}:{run['workflow']} {run['id']}"), err=aside)
     last = ""
@@ -60,7 +58,7 @@ def follow(api: Api, run: dict[str, Any], *, aside: bool = False) -> dict[str, A
             pause = FIRST_PAUSE
         if run["finished_at"] is not None:
             break
-    took = clock.monotonic() - began
+    took = (_when(run["finished_at"]) - _when(run["started_at"] or run["created_at"])).total_seconds()
     ended = ", ".join(f"{number} {state}" for state, number in run["jobs"].items())
     click.echo(f"{run['state']} after {took:.1f} s: {ended}", err=aside)
     if run["error"]:
@@ -71,6 +69,10 @@ def follow(api: Api, run: dict[str, Any], *, aside: bool = False) -> dict[str, A
 def exit_of(run: dict[str, Any]) -> int:
     """The exit code that says how a run ended."""
     return EXITS.get(run["state"], OTHERWISE)
+
+
+def _when(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def _print_moves(api: Api, run: dict[str, Any], shown: dict[str, str], aside: bool) -> None:

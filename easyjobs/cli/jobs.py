@@ -165,18 +165,23 @@ def delete_jobs(api: Api, ids: Sequence[str], raw: bool) -> None:
 
 
 def _row(job: Job) -> tuple[str, ...]:
-    attempt = f"{job['attempt']}/{job['max_attempts'] or '-'}"
     worker = job["worker"] or ""
     return (
         job["id"],
         job["queue"],
         job["task"],
         job["state"],
-        attempt,
+        _attempt(job, "/", "-"),
         worker,
         shown_time(job["created_at"]),
         _took(job),
     )
+
+
+def _attempt(job: Job, of: str, endless: str) -> str:
+    """Which attempt, of how many; those that follow crashes come on top."""
+    attempt, most = job["attempt"], job["max_attempts"]
+    return f"{attempt}" if most and attempt > most else f"{attempt}{of}{most or endless}"
 
 
 def _show(job: Job) -> None:
@@ -187,7 +192,7 @@ def _show(job: Job) -> None:
         "queue": job["queue"],
         "task": job["task"],
         "state": job["state"],
-        "attempt": f"{job['attempt']} of {job['max_attempts'] or 'any number'}",
+        "attempt": _attempt(job, " of ", "any number"),
         "priority": str(job["priority"]),
         "args": json.dumps(job["args"]),
         "kwargs": json.dumps(job["kwargs"]),

@@ -59,7 +59,7 @@ def _said(event: Hook, report: Report) -> str:
         part = (
             f" (node {report.node} of workflow {report.workflow or report.run})" if report.run and report.node else ""
         )
-        most = f" of {report.max_attempts}" if report.max_attempts else ""
+        most = f" of {report.max_attempts}" if report.attempt <= report.max_attempts else ""  # crashes come on top
         where = f" on {report.worker}" if report.worker else ""
         what, how = f"task {report.queue}:{report.task}{part}", f"{where}, attempt {report.attempt}{most}{took}"
         if not report.attempt:

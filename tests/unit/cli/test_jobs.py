@@ -121,13 +121,15 @@ def failed(result: Result, *words: str) -> None:
 
 
 def test_a_list_is_a_table(server: Server) -> None:
-    server.answers["GET /api/jobs"] = 200, {"items": [a_job(), a_job(task="a_longer_name", worker=None)], "next": None}
+    items = [a_job(), a_job(task="a_longer_name", worker=None), a_job(attempt=3)]  # the third follows a crash
+    server.answers["GET /api/jobs"] = 200, {"items": items, "next": None}
     result = call(server, "list")
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         f"{'ID':<36}  QUEUE  TASK           STATE      ATTEMPT  WORKER  CREATED              TOOK",
         f"{ID}  etl    load           completed  1/2      host:7  2026-01-31 12:00:00  1.250 s",
         f"{ID}  etl    a_longer_name  completed  1/2              2026-01-31 12:00:00  1.250 s",
+        f"{ID}  etl    load           completed  3        host:7  2026-01-31 12:00:00  1.250 s",
     ]
     assert result.stderr == ""
 

@@ -35,6 +35,8 @@ def test_what_became_of_a_job() -> None:
     assert said(ended("completed", error=ERROR, max_attempts=0)) == (
         "task etl:load completed on w, attempt 3, after 12.1 s, job id1"
     )
+    crashed = ended(error=ERROR, attempt=4)
+    assert "failed on w, attempt 4, after" in said(crashed)  # attempts that follow crashes come on top of those allowed
     never = ended(error=ERROR, attempt=0, worker=None, started_at=None)
     assert said(never) == "task etl:load failed, job id1: LookupError: no table"
     node = ended("completed", run="r", node="fetch[2]")
