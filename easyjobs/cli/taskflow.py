@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext, redirect_stdout
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -237,7 +238,8 @@ def run_task(taskflow: Taskflow, task: str, params: dict[str, Any], raw: bool, l
     The exit code is 0 when it completed, 1 when it failed, 3 when it was cancelled or skipped.
     """
     _log(log_level)
-    job = _run(taskflow.run_task_async(task, params))
+    with redirect_stdout(sys.stderr) if raw else nullcontext():  # tasks may print, and what we print is JSON then
+        job = _run(taskflow.run_task_async(task, params))
     if raw:
         print_json(_shown(job))
     elif job.state == "completed":

@@ -31,6 +31,8 @@ class Echo(Task):
     def execute(self, task_instance: TaskInstance) -> Any:
         if "fail" in task_instance.params:
             raise NoRetry(task_instance.params["fail"])
+        if "print" in task_instance.params:
+            sys.stdout.write(task_instance.params["print"])
         return task_instance.params
 
 
@@ -121,6 +123,8 @@ def test_a_task_is_run_by_name_and_by_id_and_its_end_is_the_exit_code(taskflow: 
     assert "is failed: NoRetry: no such luck" in failed.stderr
     as_json = run(taskflow, "run_task", "echo", "--params", '{"fail": "no"}', "--json")
     assert (as_json.exit_code, json.loads(as_json.stdout)["error"]["message"]) == (1, "no")
+    printed = run(taskflow, "run_task", "echo", "--params", '{"print": "a line"}', "--json")
+    assert (json.loads(printed.stdout)["state"], "a line" in printed.stderr) == ("completed", True)
     again = run(taskflow, "run_task", id)
     assert (again.exit_code, again.stdout) == (1, "")
     assert again.stderr == f"Error: Job {id} has ended: it is completed.\n"
