@@ -78,7 +78,7 @@ class Fleet(Cluster):
         self.direct = [
             httpx.Client(
                 base_url=f"http://127.0.0.1:{port}",
-                timeout=30.0,
+                timeout=90.0,
                 trust_env=False,
                 headers={"Authorization": f"Bearer {SECRET}"},
             )
@@ -100,7 +100,7 @@ class Fleet(Cluster):
         process = self.start(f"manager-{n}", command, {"EASYJOBS_SECRET": SECRET, **self.settings})
         self.managers[n] = process
         if wait:
-            until(lambda: self.is_ready(n), f"manager {n} is ready", 30)
+            until(lambda: self.is_ready(n), f"manager {n} is ready")
         return process
 
     def is_ready(self, n: int) -> bool:

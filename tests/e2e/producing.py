@@ -87,7 +87,7 @@ def reckon(cluster: Cluster, producer: Producer, queue: str) -> Counter[str]:
         view = next(q for q in cluster.get("/api/queues")["items"] if q["name"] == queue)
         return view["waiting"] + view["queued"] + view["running"] + view["retry"] == 0
 
-    until(all_ended, "nothing is left to do", 30)
+    until(all_ended, "nothing is left to do")
     rows = {}
     cursor = None
     while True:

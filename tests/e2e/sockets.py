@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from support import Cluster
+from support import PATIENCE, Cluster
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -74,7 +74,7 @@ class Stranger:
 
     async def hear(self, kind: str) -> dict[str, Any]:
         """The next message of that kind; others are passed over."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 while self._heard:
                     message = self._heard.popleft()
@@ -84,7 +84,7 @@ class Stranger:
 
     async def until_closed(self) -> int:
         """The code with which the manager closes."""
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(PATIENCE):
             try:
                 while True:
                     await self.socket.recv()

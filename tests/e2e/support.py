@@ -28,10 +28,15 @@ MARK = f"STORIES_OF={os.getpid()}"
 SHORT = {"EASYJOBS_LEASE": "5", "EASYJOBS_HEARTBEAT": "1", "EASYJOBS_GRACE": "1"}
 """A manager that gives up on workers soon. The lease is longer than a watchdog takes to notice a blocked loop."""
 
+PATIENCE = 60.0
+"""Seconds until what does not come true is given up. Who waits goes on as soon as it is there: a machine that has much
+else to do costs time, and fails no story.
+"""
+
 T = TypeVar("T")
 
 
-def until(true: Callable[[], T], what: str, timeout: float = 20.0) -> T:
+def until(true: Callable[[], T], what: str, timeout: float = PATIENCE) -> T:
     """What `true` returns as soon as that is something; fails when it is nothing for `timeout` seconds."""
     end = time.monotonic() + timeout
     while True:
@@ -86,9 +91,13 @@ class Process:
         """kill -9, of it and all its children."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        self.popen.wait(10)
+        self.popen.wait(PATIENCE)
 
-    def terminate(self, timeout: float = 30.0) -> int:
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """Its exit code, when it has ended."""
+        return self.popen.wait(timeout)
+
+    def terminate(self, timeout: float = PATIENCE) -> int:
         """SIGTERM; its exit code. A uvicorn that has stopped in good order then dies of the signal it was sent: that
         is a 0 here too.
         """
@@ -133,7 +142,7 @@ class Cluster:
         self.effects_file = folder / "effects"
         self.effects_file.touch()
         self._numbers = itertools.count(1)
-        self.http = httpx.Client(base_url=self.url, timeout=httpx.Timeout(30.0), trust_env=False)
+        self.http = httpx.Client(base_url=self.url, timeout=httpx.Timeout(1.5 * PATIENCE), trust_env=False)
         self.use_secret(SECRET)
 
     def __enter__(self) -> Cluster:
@@ -175,7 +184,7 @@ class Cluster:
         env = self.env({"EASYJOBS_SECRET": secret or self.secret, "EASYJOBS_URL": url, "PYTHONPATH": str(APPS)})
         command = [COMMAND, *arguments]
         return subprocess.run(
-            command, env=env, cwd=self.folder, capture_output=True, text=True, timeout=20, check=False
+            command, env=env, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
 
     def start_manager(self, app: str | None = None, *, wait: bool = True) -> Process:
@@ -251,7 +260,7 @@ class Cluster:
     def job(self, id: str) -> Any:
         return self.get(f"/api/jobs/{id}")
 
-    def end_of(self, id: str, timeout: float = 20.0) -> Any:
+    def end_of(self, id: str, timeout: float = PATIENCE) -> Any:
         """The job, when it has ended."""
 
         def ended() -> Any:
@@ -260,7 +269,7 @@ class Cluster:
 
         return until(ended, f"job {id} ends", timeout)
 
-    def until_state(self, id: str, state: str, timeout: float = 20.0) -> Any:
+    def until_state(self, id: str, state: str, timeout: float = PATIENCE) -> Any:
         def there() -> Any:
             job = self.job(id)
             return job if job["state"] == state else None
@@ -295,7 +304,7 @@ class Cluster:
                 lines.append(Line(id, int(attempt), int(pid), what))
         return lines
 
-    def until_effect(self, job: str, what: str, attempt: int | None = None, timeout: float = 20.0) -> Line:
+    def until_effect(self, job: str, what: str, attempt: int | None = None, timeout: float = PATIENCE) -> Line:
         """The line that says that a job did something."""
 
         def done() -> Line | None:

@@ -61,7 +61,7 @@ def test_a_pooler_that_dies_is_waited_for(pair: tuple[Cluster, Cluster], pooler:
     pooler.start()
     assert [other.end_of(id)["state"] for id in held] == ["completed"] * 6
     assert [one.ends(id) for id in held] == [["completed"]] * 6
-    job = other.post("/api/queues/play/tasks/add", {"a": 1}, wait=20)
+    job = other.post("/api/queues/play/tasks/add", {"a": 1}, wait=60)
     assert job["result"] == 2
 
 

@@ -42,7 +42,7 @@ def begin(cluster: Cluster, chains: range) -> dict[int, str]:
 
 def until_done(cluster: Cluster, effects: int) -> None:
     """Wait until so much has been done, and make sure that there is more to do: who is killed now has work in hand."""
-    until(lambda: len(cluster.effects()) >= effects, f"{effects} are done", 60)
+    until(lambda: len(cluster.effects()) >= effects, f"{effects} are done")
     assert len(cluster.effects()) < JOBS
 
 

@@ -28,7 +28,7 @@ def pulled(make: Make, tmp_path: Path) -> tuple[Cluster, Process]:
 
 
 def run(cluster: Cluster, task: str, arguments: dict[str, Any] | None = None) -> Any:
-    job = cluster.end_of(cluster.submit("pulled", task, arguments), timeout=30)
+    job = cluster.end_of(cluster.submit("pulled", task, arguments))
     assert job["state"] == "completed", job
     return job
 

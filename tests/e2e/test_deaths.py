@@ -112,7 +112,7 @@ def test_the_late_result_of_a_stopped_worker_changes_nothing(house: Cluster) -> 
     # it is a worker like any other again
     house.until_connected(sleeper)
     heir.terminate()
-    assert house.post("/api/queues/stopped/tasks/add", {"a": 1}, wait=10)["result"] == 2
+    assert house.post("/api/queues/stopped/tasks/add", {"a": 1}, wait=60)["result"] == 2
 
 
 def test_a_blocked_loop_keeps_its_lease_and_gets_nothing_new(house: Cluster) -> None:
@@ -127,7 +127,7 @@ def test_a_blocked_loop_keeps_its_lease_and_gets_nothing_new(house: Cluster) -> 
     assert view["blocked"] == "blocked:block"
     assert view["state"] == "blocked"
     for n in range(20):
-        made = house.post("/api/queues/blocked/tasks/add", {"a": n}, wait=10)
+        made = house.post("/api/queues/blocked/tasks/add", {"a": n}, wait=60)
         assert (made["state"], made["result"]) == ("completed", n + 1)
         assert {e.pid for e in house.effects(made["id"])} == {other.pid}
     assert house.job(id)["state"] == "running"

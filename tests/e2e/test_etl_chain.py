@@ -39,6 +39,6 @@ EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "etl_chain.py"
 )
 def test_the_chain_runs_and_is_drawn(argument: str, lines: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, EXAMPLE, argument], capture_output=True, text=True, timeout=30, cwd=tmp_path, check=True
+        [sys.executable, EXAMPLE, argument], capture_output=True, text=True, timeout=60, cwd=tmp_path, check=True
     )
     assert done.stdout.splitlines() == lines

@@ -59,7 +59,7 @@ def test_submitted_to_one_run_at_another_awaited_and_cancelled_elsewhere(fleet: 
         return all(worker.pid in [view["pid"] for view in views] for views in answers)
 
     until(connected, "all managers show the worker")
-    done = second.post(f"/api/queues/{QUEUE}/tasks/add", json={"a": 2, "b": 40}, params={"wait": 20})
+    done = second.post(f"/api/queues/{QUEUE}/tasks/add", json={"a": 2, "b": 40}, params={"wait": 60})
     assert (done.status_code, done.json()["result"]) == (200, 42)
     gate = fleet.gate()
     held = second.post(f"/api/queues/{QUEUE}/tasks/hold", json={"gate": str(gate)}).json()["id"]
@@ -67,7 +67,7 @@ def test_submitted_to_one_run_at_another_awaited_and_cancelled_elsewhere(fleet: 
     explained = third.get(f"/api/jobs/{held}/explain").json()
     assert [reason["code"] for reason in explained["reasons"]] == ["running"]
     assert third.post(f"/api/jobs/{held}/cancel").status_code in (200, 202)
-    ended = first.get(f"/api/jobs/{held}/result", params={"wait": 20}).json()
+    ended = first.get(f"/api/jobs/{held}/result", params={"wait": 60}).json()
     assert ended["state"] == "cancelled"
 
 
@@ -82,7 +82,7 @@ def test_when_a_manager_is_killed_its_workers_go_on_elsewhere(fleet: Fleet) -> N
     for n in range(2):  # wherever it is, it loses its manager once or twice
         fleet.kill(n)
         until(lambda: job_at(fleet.direct[2], id)["state"] == "running", "its job still runs")
-    fast = fleet.direct[2].post(f"/api/queues/{QUEUE}/tasks/add", json={"a": 1}, params={"wait": 20}).json()
+    fast = fleet.direct[2].post(f"/api/queues/{QUEUE}/tasks/add", json={"a": 1}, params={"wait": 60}).json()
     assert fast["state"] == "completed", "the worker takes jobs of the manager that is left"
     gate.touch()
     ended = until(lambda: (j := job_at(fleet.direct[2], id))["state"] in FINAL and j, "the job ends")
@@ -170,7 +170,7 @@ def test_nothing_is_lost_whatever_a_nemesis_kills(fleet: Fleet, server: Postgres
     for n in range(3):
         fleet.begin(n)
     workers = [worker_at(fleet, slots=4) for _ in range(6)]
-    until(lambda: len(fleet.direct[0].get("/api/workers").json()["items"]) == 6, "all workers are there", 30)
+    until(lambda: len(fleet.direct[0].get("/api/workers").json()["items"]) == 6, "all workers are there")
     producer = Producer(fleet)
     producer.start()
     killed: Counter[str] = Counter()
@@ -197,7 +197,7 @@ def test_nothing_is_lost_whatever_a_nemesis_kills(fleet: Fleet, server: Postgres
     for n in range(3):
         if not (process := fleet.managers[n]) or not process.running:
             fleet.begin(n, wait=False)
-    until(lambda: any(fleet.is_ready(n) for n in range(3)), "a manager is ready", 60)
+    until(lambda: any(fleet.is_ready(n) for n in range(3)), "a manager is ready")
 
     def counts() -> Counter[str]:
         totals: dict[str, int] = fleet.get("/api/stats")["jobs"]

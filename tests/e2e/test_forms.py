@@ -14,7 +14,7 @@ def test_ten_lines_are_a_manager_and_a_worker(make: Make) -> None:
     cluster.use_secret("abcd1234")
     cluster.start_manager("one_process:app")
 
-    done = cluster.http.post("/api/queues/general/tasks/hello", params={"wait": 10}, json={"name": "you"})
+    done = cluster.http.post("/api/queues/general/tasks/hello", params={"wait": 60}, json={"name": "you"})
 
     assert done.status_code == 200
     assert done.json()["result"] == "hello you"
@@ -56,7 +56,7 @@ def test_two_processes_as_printed_and_a_manager_that_restarts_under_its_worker(m
     until(lambda: live(cluster, 1), "the worker has found its manager")
     (worker,) = cluster.workers()
     assert (worker["queues"], worker["slots"]) == (["ETL"], 5)
-    assert cluster.post("/api/queues/ETL/tasks/both", {"source": "s", "rows": 4}, wait=10)["result"] == [
+    assert cluster.post("/api/queues/ETL/tasks/both", {"source": "s", "rows": 4}, wait=60)["result"] == [
         {"source": "s"},
         8,
     ]
@@ -65,7 +65,7 @@ def test_two_processes_as_printed_and_a_manager_that_restarts_under_its_worker(m
     cluster.start_manager("etl_manager:server")
 
     until(lambda: live(cluster, 1), "the worker has come back")
-    assert cluster.post("/api/queues/ETL/tasks/load", {"rows": 21}, wait=10)["result"] == 42
+    assert cluster.post("/api/queues/ETL/tasks/load", {"rows": 21}, wait=60)["result"] == 42
     assert cluster.workers()[0]["pid"] == worker["pid"]
 
 

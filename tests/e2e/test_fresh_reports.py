@@ -11,7 +11,7 @@ EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "fresh_reports.py"
 
 def test_the_second_time_only_the_reports_run(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, EXAMPLE], capture_output=True, text=True, timeout=30, cwd=tmp_path, check=True
+        [sys.executable, EXAMPLE], capture_output=True, text=True, timeout=60, cwd=tmp_path, check=True
     )
     prices = "        dependency prices"
     assert done.stdout.splitlines() == [

@@ -49,7 +49,6 @@ def frozen(server: PostgresServer) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-@pytest.mark.timeout(90)
 def test_while_postgresql_hangs_new_jobs_are_refused_and_then_all_goes_on(fleet: Fleet, server: PostgresServer) -> None:
     for n in range(2):
         fleet.begin(n)
@@ -69,15 +68,15 @@ def test_while_postgresql_hangs_new_jobs_are_refused_and_then_all_goes_on(fleet:
         assert {client.get(f"/api/jobs/{held[0]}").status_code for client in fleet.direct} == {503}
         assert {client.get("/health/ready").status_code for client in fleet.direct} == {503}
     for client in fleet.direct:
-        answer = until(lambda at=client: (a := _submit(at)).status_code == 202 and a, "new jobs are taken again", 30)
+        answer = until(lambda at=client: (a := _submit(at)).status_code == 202 and a, "new jobs are taken again")
         acknowledged.append(answer.json()["id"])
     for id in acknowledged:
-        job = until(lambda id=id: (j := _job(fleet, id)).get("state") in FINAL and j, "all jobs end", 30)
+        job = until(lambda id=id: (j := _job(fleet, id)).get("state") in FINAL and j, "all jobs end")
         assert (job["state"], job["attempt"]) == ("completed", 1)
 
 
 def _submit(client: httpx.Client) -> httpx.Response:
-    return client.post("/api/queues/frozen/tasks/add", json={"a": 1}, timeout=20.0)
+    return client.post("/api/queues/frozen/tasks/add", json={"a": 1}, timeout=60.0)
 
 
 def _job(fleet: Fleet, id: str) -> dict[str, object]:

@@ -35,7 +35,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def run(folder: Path, database: str, *command: str) -> str:
     env = {**os.environ, "DATABASE_URL": database}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=40, check=False)
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

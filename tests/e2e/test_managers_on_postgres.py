@@ -34,7 +34,7 @@ def pair(make: Make, server: PostgresServer) -> tuple[Cluster, Cluster]:
 def test_a_job_goes_in_at_one_manager_and_runs_at_anothers_worker(pair: tuple[Cluster, Cluster]) -> None:
     _, other = pair
     for cluster in pair:
-        job = cluster.post("/api/queues/play/tasks/add", {"a": 1}, wait=20)
+        job = cluster.post("/api/queues/play/tasks/add", {"a": 1}, wait=60)
         assert (job["state"], job["result"]) == ("completed", 2)
     assert len(other.workers()) == 1
 
@@ -45,5 +45,5 @@ def test_jobs_survive_a_crash_of_the_server(pair: tuple[Cluster, Cluster], serve
     server.restart("immediate")
     ends = [one.end_of(id) for id in ids]
     assert [(job["state"], job["result"]) for job in ends] == [("completed", n + 1) for n in range(30)]
-    job = other.post("/api/queues/play/tasks/add", {"a": 1}, wait=20)
+    job = other.post("/api/queues/play/tasks/add", {"a": 1}, wait=60)
     assert job["result"] == 2

@@ -99,8 +99,8 @@ def test_it_ends_clearly_and_the_next_job_runs(
 ) -> None:
     worker = workers[mode]
 
-    job = manager.end_of(manager.submit(mode, case.task), timeout=30)
-    after = manager.end_of(manager.submit(mode, "fine", {"n": 1}), timeout=30)
+    job = manager.end_of(manager.submit(mode, case.task))
+    after = manager.end_of(manager.submit(mode, "fine", {"n": 1}))
 
     assert job["state"] == case.state, job
     if case.state == "completed":

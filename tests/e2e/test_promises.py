@@ -56,7 +56,7 @@ def test_timeouts_stop_coroutines_and_tell_threads(home: Cluster) -> None:
     ("kind", "wanted"), [("none", None), ("zero", 0), ("empty", ""), ("false", False)], ids=lambda v: repr(v)
 )
 def test_nothing_is_a_result(home: Cluster, kind: str, wanted: Any) -> None:
-    job = home.post("/api/queues/home/tasks/odd", {"kind": kind}, wait=10)
+    job = home.post("/api/queues/home/tasks/odd", {"kind": kind}, wait=60)
 
     assert job["state"] == "completed"
     assert job["result"] == wanted
@@ -68,11 +68,11 @@ def test_nothing_is_a_result(home: Cluster, kind: str, wanted: Any) -> None:
     [("set", "ResultRefused"), ("nan", "ResultRefused"), ("unspeakable", "Unspeakable"), ("exit", "SystemExit")],
 )
 def test_what_cannot_be_a_result_fails_the_job_and_nothing_else(home: Cluster, kind: str, type_of_error: str) -> None:
-    job = home.post("/api/queues/home/tasks/odd", {"kind": kind}, wait=10)
+    job = home.post("/api/queues/home/tasks/odd", {"kind": kind}, wait=60)
 
     assert job["state"] == "failed"
     assert job["error"]["type"] == type_of_error
-    assert home.post("/api/queues/home/tasks/add", {"a": 1}, wait=10)["result"] == 2
+    assert home.post("/api/queues/home/tasks/add", {"a": 1}, wait=60)["result"] == 2
 
 
 # -- cancel
@@ -216,7 +216,7 @@ def test_a_paused_queue_task_and_worker_get_nothing(home: Cluster) -> None:
             assert home.post(f"{path}/pause")["paused"] is True
         id = home.submit("paused", "add", {"a": 1})
         # whatever is given out after it, it stays
-        assert home.post(other, {"a": 1}, wait=10)["state"] == "completed"
+        assert home.post(other, {"a": 1}, wait=60)["state"] == "completed"
         assert home.job(id)["state"] == "queued"
         assert home.effects(id) == []
         for _ in range(2):

@@ -138,7 +138,7 @@ def test_a_script_dies_with_its_worker_and_runs_again_at_another(house: Cluster,
     until(lambda: not lives(own) and not lives(beside), "nobody is left")
     start(house, folder, "orphans-of-scripts")
     gate.touch()
-    job = house.end_of(id, timeout=30)
+    job = house.end_of(id)
     assert (job["state"], job["result"]) == ("completed", {"status": "success"})
     assert house.ends(id) == ["crashed", "completed"]
 
@@ -158,7 +158,7 @@ def test_what_cannot_run_is_said_before_anything_does(house: Cluster, tmp_path: 
     (tmp_path / "publish.R").write_text("")
     env = house.env({**house.worker_env("none"), "PATH": str(tmp_path)})
     command = [COMMAND, "worker", "--scripts", str(tmp_path)]
-    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode != 0
     assert "publish.R runs with Rscript, which is not found here: install R" in ended.stderr
     assert "Traceback" not in ended.stderr

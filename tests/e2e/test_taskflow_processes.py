@@ -45,7 +45,7 @@ def program(cluster: Cluster, *arguments: str) -> subprocess.CompletedProcess[st
         cwd=cluster.folder,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -137,7 +137,7 @@ def test_the_example_runs_by_one_command_and_by_its_parts(tmp_path: Path) -> Non
     env = {**os.environ, "EASYJOBS_STORE": f"sqlite:///{tmp_path}/jobs.db"}
 
     def run(*command: str) -> str:
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=40, check=False)
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -56,8 +56,8 @@ def test_the_etl_chain_runs_from_its_schedule_to_the_child_process(cluster: Clus
     for task in ("deploy_environment", "prepare_db"):
         assert child(cluster, configure["id"], task, "before")["state"] in ("running", "completed")
 
-    assert cluster.end_of(compute["id"], timeout=40)["result"] == {"computed": {"a": 3, "b": 4, "c": 5}}
-    done = cluster.end_of(pipeline, timeout=40)
+    assert cluster.end_of(compute["id"])["result"] == {"computed": {"a": 3, "b": 4, "c": 5}}
+    done = cluster.end_of(pipeline)
     assert done["result"] == {"computed": {"test": "data"}}
     tree = cluster.get(f"/api/jobs/{load['id']}/tree")
     assert "prepare_db" in str(tree)

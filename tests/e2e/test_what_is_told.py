@@ -45,7 +45,7 @@ def test_a_late_reader_waits_for_the_end(home: Cluster) -> None:
     assert (early.status_code, early.json()["state"]) == (202, "running")
 
     gate.touch()
-    late = home.http.get(f"/api/jobs/{id}/result", params={"wait": 20})
+    late = home.http.get(f"/api/jobs/{id}/result", params={"wait": 60})
 
     assert (late.status_code, late.json()["state"]) == (200, "completed")
     again = home.http.get(f"/api/jobs/{id}/result")

@@ -17,7 +17,7 @@ def test_it_measures_a_package_and_draws_the_run(tmp_path: Path) -> None:
         [sys.executable, EXAMPLE, "json", "run.svg"],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         cwd=tmp_path,
         check=True,
     )
