@@ -307,13 +307,14 @@ class _Unique:
     """Names, each given once."""
 
     def __init__(self) -> None:
-        self._given: set[str] = set()
+        self._given: dict[str, int] = {}  # each with the number that the next of its name is tried with
 
     def __call__(self, name: str) -> str:
-        found, number = name, 2
+        found = name
         while found in self._given:
-            found, number = f"{name}-{number}", number + 1
-        self._given.add(found)
+            number = self._given[name]
+            found, self._given[name] = f"{name}-{number}", number + 1
+        self._given[found] = 2
         return found
 
 

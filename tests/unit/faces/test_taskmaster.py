@@ -38,6 +38,14 @@ def test_steps_follow_each_other_and_jobs_do_not() -> None:
     assert by_name["Bonds/end.py"].after == ("Bonds/a.R", "Bonds/b.sh")
 
 
+def test_a_script_may_be_there_ten_thousand_times() -> None:
+    """Names are not looked for from the beginning again: 50 million tries would take longer than a test may."""
+    plan = plan_of([{"name": "A", "steps": [["a.py"] * 5000, "a.py-2", ["a.py"] * 4999]}])
+    names = list(Order.fresh(plan, "jobs", "run-t0", "/scripts", None).names().values())
+    assert len(set(names)) == 10_000
+    assert (names[:2], names[4999:5002]) == (["A/a.py", "A/a.py-2"], ["A/a.py-5000", "A/a.py-2-2", "A/a.py-5001"])
+
+
 def test_a_lower_number_goes_first() -> None:
     graph = order().spec().graph
     assert graph is not None
