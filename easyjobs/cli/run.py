@@ -161,7 +161,9 @@ async def _resumed_here(here: Here, given: Given, where: str) -> Order:
     try:
         job = (await here.hub.runs.run(given.resume or "")).job
     except NotFound:
-        raise Wrong(plain(f"there is no run {given.resume} in {where}: --store URL says which store has it")) from None
+        raise Wrong(
+            plain(f"there is no run {given.resume} in {where}: say where it is, --store URL or --manager URL")
+        ) from None
     order = _again(Order.of_run(job.queue, job.task, msgspec.json.decode(job.kwargs)), given)
     if not order.apart:
         raise Wrong(f"the run {given.resume} is one of a cluster: --manager URL")

@@ -58,7 +58,7 @@ class RunReasons:
         each = ", ".join(f"{counts[state]} {state}" for state in STATES if counts.get(state))
         text = f"It is a run of {several(sum(counts.values()), 'job')}: {each}."
         if said:
-            text += f" {'; '.join(said)}. Ask the same of them to learn more."
+            text += f" Of these {'; '.join(said)}. Ask the same of them to learn more."
         return Reason("members", text, run.created_at, jobs=ids)
 
     def end(self, run: Job) -> Reason | None:
@@ -75,10 +75,10 @@ class RunReasons:
 
 
 _VERBS: Final[dict[State, str]] = {
-    "running": "These run",
-    "retry": "these are tried again",
-    "queued": "these are queued",
-    "waiting": "these wait",
+    "running": "run",
+    "retry": "are tried again",
+    "queued": "are queued",
+    "waiting": "wait",
 }
 
 

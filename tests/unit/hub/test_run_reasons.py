@@ -50,8 +50,8 @@ async def test_a_run_says_how_many_of_its_jobs_are_where(house: House) -> None:
     (reason,) = await why(house, run.id)
     assert (reason.code, reason.since) == ("members", run.created_at)
     assert reason.text == (
-        "It is a run of 5 jobs: 2 waiting, 1 running, 1 retry, 1 completed. These run: a (on w for 60 s); these are "
-        "tried again: b (due in 9 min); these wait: d, c. Ask the same of them to learn more."
+        "It is a run of 5 jobs: 2 waiting, 1 running, 1 retry, 1 completed. Of these run: a (on w for 60 s); are "
+        "tried again: b (due in 9 min); wait: d, c. Ask the same of them to learn more."
     )
     assert reason.jobs == [node_id(run.id, name) for name in "abdc"]
 
