@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 
 from producing import Producer, reckon
@@ -117,21 +118,25 @@ def test_the_late_result_of_a_stopped_worker_changes_nothing(house: Cluster) -> 
 
 def test_a_blocked_loop_keeps_its_lease_and_gets_nothing_new(house: Cluster) -> None:
     blocked = house.start_worker("blocked")
-    lease = float(house.settings["EASYJOBS_LEASE"])
-    id = house.submit("blocked", "block", {"seconds": 2.2 * lease})
+    gate = house.gate()
+    id = house.submit("blocked", "block_until", {"gate": str(gate)})
     house.until_effect(id, "began")
+    began = time.monotonic()
     other = house.start_worker("blocked")
 
     view = until(lambda: (w := house.worker_of(blocked)) and w["blocked"] and w, "it shows as blocked")
 
-    assert view["blocked"] == "blocked:block"
+    assert view["blocked"] == "blocked:block_until"
     assert view["state"] == "blocked"
     for n in range(20):
         made = house.post("/api/queues/blocked/tasks/add", {"a": n}, wait=60)
         assert (made["state"], made["result"]) == ("completed", n + 1)
         assert {e.pid for e in house.effects(made["id"])} == {other.pid}
+    two_leases = 2.2 * float(house.settings["EASYJOBS_LEASE"])
+    until(lambda: time.monotonic() > began + two_leases, "it is blocked for longer than its lease")
     assert house.job(id)["state"] == "running"
-    assert house.end_of(id, 25)["result"] == {"attempt": 1, "pid": blocked.pid}
+    gate.touch()
+    assert house.end_of(id)["result"] == {"attempt": 1, "pid": blocked.pid}
     assert house.ends(id) == ["completed"]
     until(lambda: house.worker_of(blocked)["state"] == "live", "it is free again")
-    assert "the event loop is blocked by blocked:block" in blocked.said()
+    assert "the event loop is blocked by blocked:block_until" in blocked.said()

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres_server import fresh_schema, with_options
 from support import COMMAND, Cluster
 
-Make = Callable[..., Cluster]
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    store = {}
+    if request.param == "postgresql":
+        store = {"EASYJOBS_STORE": with_options(request.getfixturevalue("postgres_url"), schema=fresh_schema())}
+    with Cluster(tmp_path_factory.mktemp("groups"), **store) as cluster:
+        cluster.start_manager()
+        worker = cluster.start("worker", [COMMAND, "worker", "nice_worker"], cluster.worker_env("unused"))
+        cluster.until_connected(worker)
+        yield cluster
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def cluster(make: Make, request: pytest.FixtureRequest) -> Cluster:
-    cluster = make() if request.param == "sqlite" else make(EASYJOBS_STORE=request.getfixturevalue("store_url"))
-    cluster.start_manager()
-    worker = cluster.start("worker", [COMMAND, "worker", "nice_worker"], cluster.worker_env("unused"))
-    cluster.until_connected(worker)
-    return cluster
-
-
-def made(cluster: Cluster, queue: str, task: str) -> list[Any]:
-    """The jobs of a task, oldest first."""
-    return list(reversed(cluster.get("/api/jobs", queue=queue, task=task)["items"]))
+def made(cluster: Cluster, task: str, file: Path) -> list[Any]:
+    """The jobs of a task that have to do with a file, oldest first."""
+    jobs = reversed(cluster.get("/api/jobs", queue="nice_tasks", task=task)["items"])
+    return [job for job in jobs if job["kwargs"]["file_path"] == str(file)]
 
 
 def test_what_is_not_fresh_runs_first(cluster: Cluster, tmp_path: Path) -> None:
@@ -31,19 +34,19 @@ def test_what_is_not_fresh_runs_first(cluster: Cluster, tmp_path: Path) -> None:
     bar = cluster.submit("nice_tasks", "bar", {"file_path": str(file), "number": 5, "letter": "B"})
     assert cluster.end_of(bar)["state"] == "completed"
     assert file.read_text() == "10B", "foo wrote 5 before, its number being that of bar"
-    (foo,) = made(cluster, "nice_tasks", "foo")
+    (foo,) = made(cluster, "foo", file)
     assert (foo["kwargs"], foo["priority"], foo["parent"]) == ({"file_path": str(file), "number": 5}, 1, bar)
 
     baz = cluster.submit("nice_tasks", "baz", {"file_path": str(file)})
     assert cluster.end_of(baz)["state"] == "completed"
     assert file.read_text() == "10", "bar was fresh; a foo of number 10 was not"
-    assert [job["kwargs"]["number"] for job in made(cluster, "nice_tasks", "foo")] == [5, 10]
-    assert len(made(cluster, "nice_tasks", "bar")) == 1
+    assert [job["kwargs"]["number"] for job in made(cluster, "foo", file)] == [5, 10]
+    assert len(made(cluster, "bar", file)) == 1
 
     again = cluster.submit("nice_tasks", "bar", {"file_path": str(file), "number": 7})
     assert cluster.end_of(again)["state"] == "completed"
     assert file.read_text() == "17A"
-    assert len(made(cluster, "nice_tasks", "foo")) == 2
+    assert len(made(cluster, "foo", file)) == 2
 
     lone = cluster.end_of(cluster.submit("nice_tasks", "baz", {"file_path": str(tmp_path / "other.txt")}))
     assert lone["state"] == "failed"
@@ -59,7 +62,7 @@ def test_freshness_survives_a_manager_that_is_killed(cluster: Cluster, tmp_path:
     cluster.start_manager()
     bar = cluster.submit("nice_tasks", "bar", {"file_path": str(file), "number": 2})
     assert cluster.end_of(bar)["state"] == "completed"
-    assert len(made(cluster, "nice_tasks", "foo")) == 1
+    assert len(made(cluster, "foo", file)) == 1
 
 
 def test_all_is_a_job_for_each_value_each_after_what_it_depends_on(cluster: Cluster) -> None:

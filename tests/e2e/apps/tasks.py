@@ -101,6 +101,16 @@ async def block(seconds: float) -> dict[str, int]:
     return told()
 
 
+@worker.task(retries=0)
+async def block_until(gate: str) -> dict[str, int]:
+    """Blocks the loop of its worker until the gate is opened."""
+    effect("began")
+    while not Path(gate).exists():
+        time.sleep(0.005)
+    effect("ended")
+    return told()
+
+
 @worker.task(retries=0, concurrency=1)
 async def alone(n: int) -> int:
     effect("enter")
