@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 import msgspec
 
 from easyjobs.background import Nursery
-from easyjobs.core.changes import PutTask, Unit
 from easyjobs.core.job import Job
 from easyjobs.core.task import TaskSpec
 from easyjobs.errors import ConfigurationError
@@ -30,6 +29,7 @@ from easyjobs.ids import Ids
 from easyjobs.protocol.messages import Submission
 from easyjobs.settings import manager_settings, worker_settings
 from easyjobs.stores import open_store
+from easyjobs.stores.beginning import begin
 from easyjobs.tasks.decorator import Task
 from easyjobs.tasks.dependencies import validate_dependencies
 from easyjobs.workers.worker import EasyJobsWorker
@@ -123,13 +123,9 @@ class JobMaster:
             log.warning("no module with tasks is loaded: import those that have them before they are deployed")
         store = open_store(self._url, shared=True)
         if _reset:
-            await store.reset()
-        await store.open()
-        try:
-            now = store.now()
-            await store.commit([Unit([PutTask(spec, now) for spec in specs])])
-        finally:
-            await store.close()
+            await store.reset(specs)
+        else:
+            await begin(store, specs)
 
     def insert_job(
         self, type_key: str, task_key: str, priority: int = 0, arguments: Mapping[str, Any] | None = None

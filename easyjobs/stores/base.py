@@ -184,8 +184,10 @@ class Store(Protocol):
         and will be back in seconds. A store that cannot know names none.
         """
 
-    async def reset(self) -> None:
-        """Remove everything, the tables too. Before `open`.
+    async def reset(self, anew: Sequence[TaskSpec] | None = None) -> None:
+        """Remove everything, the tables too; unless `anew` is None, make the tables again, which know these tasks.
+        Before `open`. Where several managers may be, nobody sees it without tables, and who does the same waits his
+        turn.
 
         :raises StoreLocked: a manager has it.
         """
@@ -284,7 +286,7 @@ class Store(Protocol):
     async def late(self, limit: int, told: bool = False) -> list[Job]:
         """Up to `limit` jobs that have not begun although their `late_at` has passed, earliest first: those that are
         queued, to be tried again, or wait for others, but for groups and runs that are under way. With `told` those
-        whose `late_at` is negative, as somebody was told, but for those of which an attempt has failed or crashed since.
+        whose `late_at` is negative, as somebody was told, unless an attempt of them has failed or crashed since.
         """
 
     async def live_of(self, schedules: Sequence[str]) -> dict[str, list[Job]]:

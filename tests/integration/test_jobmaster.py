@@ -6,7 +6,9 @@ import asyncio
 import importlib
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -380,6 +382,28 @@ async def test_on_postgresql_several_work_at_the_same_queue(store_url: str, tmp_
     await another().insert_job_async(many.__name__, "bad")
     await another().deploy_async(_reset=True)
     assert await another().run_async() == []
+
+
+@pytest.mark.parametrize("kind", ["file", "postgresql"])
+def test_several_that_begin_anew_at_once_wait_for_each_other(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, many: ModuleType
+) -> None:
+    url = f"sqlite:///{tmp_path}/jobs.db" if kind == "file" else request.getfixturevalue("store_url")
+    together = threading.Barrier(6)
+
+    def deploy(number: int) -> None:
+        jobmaster = JobMaster(url, modules=[many])
+        for _ in range(3):
+            together.wait(20)
+            # on a file those who use it stand in the way; in PostgreSQL nobody ever sees it without tables
+            jobmaster.deploy(_reset=kind == "file" or number < 4)
+
+    with ThreadPoolExecutor(6) as threads:
+        for deployed in [threads.submit(deploy, number) for number in range(6)]:
+            deployed.result()
+    jobmaster = JobMaster(url, modules=[many])
+    jobmaster.insert_job(many.__name__, "each", arguments={"a": 2, "b": 1})
+    assert [job.result for job in jobmaster.run()] == [2]
 
 
 async def test_a_server_that_is_started_anew_does_not_end_a_run(patient: ModuleType) -> None:

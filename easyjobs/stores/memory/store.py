@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from easyjobs.clock import Clock, SteadyClock, SystemClock
-from easyjobs.core.changes import APPLIED, Broken, Claim, Committed, Insert, Stale, Unit, Verdict
+from easyjobs.core.changes import APPLIED, Broken, Claim, Committed, Insert, PutTask, Stale, Unit, Verdict
 from easyjobs.core.job import Attempt, Edge, Job, Lane, LogLine, Session
 from easyjobs.core.placement import Systems, place, urgency
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import CLAIMABLE, COMPLETED, QUEUED, RETRY, RUNNING, WAITING, State
+from easyjobs.core.task import TaskSpec
 from easyjobs.errors import StoreLocked, StoreUnavailable
 from easyjobs.stores.base import Count, JobQuery, KnownTask, Page, Pause, Retention, Retired
 from easyjobs.stores.memory.alone import Alone
@@ -39,11 +40,13 @@ class MemoryStore(Alone, Tables):
         self._is_open = True
         self._clock = SteadyClock(self._source)
 
-    async def reset(self) -> None:
-        """Forget all rows."""
+    async def reset(self, anew: Sequence[TaskSpec] | None = None) -> None:
+        """Forget all rows; but for new ones of these tasks."""
         if self._is_open:
             raise StoreLocked("This memory store is open.")
         super().__init__()
+        for spec in anew or ():
+            self._put_task(PutTask(spec, self.now()))
 
     async def close(self) -> None:
         """End; the rows stay. May be called twice."""

@@ -100,12 +100,12 @@ class Tables:
         return (self._jobs[id] for id, ready in self._ready.items() if not ready)
 
     def _not_begun(self, told: bool) -> Iterable[tuple[float, Job]]:
-        """Jobs that were to begin by a moment, with that, and have not; of those of which somebody was `told`, or not."""
+        """Jobs that have not begun, and the moment by which they were to; of which somebody was `told`, or not."""
         for job in self._jobs.values():
             waits = job.state in CLAIMABLE or (job.state == WAITING and job.turn not in ("gather", "close"))
-            if waits and job.late_at is not None and (job.late_at < 0) == told:
-                if not (told and (job.failures or job.crashes)):
-                    yield abs(job.late_at), job
+            tried = told and (job.failures or job.crashes)
+            if waits and not tried and job.late_at is not None and (job.late_at < 0) == told:
+                yield abs(job.late_at), job
 
     def _alone(self, job: Job) -> bool:
         """Whether it is of no run, or of one that is gone; the others serve it, or its repetition."""

@@ -15,6 +15,7 @@ OLDEST: Final = 130000  # PostgreSQL 13
 
 # one lock for each schema, so that two of one database do not wait for each other
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('easyjobs.migrations.' || $1, 0))"
+_PATIENT: Final = "SET LOCAL lock_timeout = '30s'"
 # to_regclass would answer from a cache that is not told, while we wait for the lock, of what others made
 _THERE: Final = (
     "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
@@ -67,7 +68,7 @@ async def migrate(connection: Connection, address: Address) -> Version:
     """
     before = await version_of(connection, address.schema)
     if before.there < before.newest:
-        await connection.execute(_LOCK, address.schema)
+        await wait_turn(connection, address)
         if not before.there and await connection.fetchval(_THERE, address.schema):
             raise Again  # another one was here meanwhile: a new transaction knows the names of what it made
         before = await version_of(connection, address.schema)
@@ -89,13 +90,22 @@ async def migrate(connection: Connection, address: Address) -> Version:
     return before
 
 
+async def wait_turn(connection: Connection, address: Address) -> None:
+    """Be the only one who makes or removes the tables until the end of the transaction under way; whoever does that now
+    is waited for.
+    """
+    usual = await connection.fetchval("SELECT current_setting('lock_timeout')")
+    await connection.execute(_PATIENT)
+    await connection.execute(_LOCK, address.schema)
+    await connection.execute("SELECT set_config('lock_timeout', $1, true)", usual)
+
+
 async def drop(connection: Connection, address: Address, now: float) -> None:
-    """Remove the schema with all that is in it, in the transaction under way. Nothing happens where it has no tables of
-    ours: it may have functions and types of others.
+    """Remove the schema with all that is in it, in the transaction under way, after `wait_turn`. Nothing happens where
+    it has no tables of ours: it may have functions and types of others.
 
     :raises StoreLocked: a manager leads there now. StoreCorrupt: the schema is somebody else's.
     """
-    await connection.execute(_LOCK, address.schema)
     if (await version_of(connection, address.schema)).there == 0:
         await _refuse_strangers(connection, address)
         return

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, TypeVar
 
 from easyjobs.clock import Clock, SystemClock
-from easyjobs.core.changes import Claim, Committed, Unit
+from easyjobs.core.changes import Claim, Committed, PutTask, Unit
 from easyjobs.core.job import Attempt, Edge, Job, Lane, LogLine, Session
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import State
+from easyjobs.core.task import TaskSpec
 from easyjobs.errors import StoreCorrupt, StoreLocked, StoreUnavailable
 from easyjobs.ids import Ids
 from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention, Retired
@@ -23,6 +24,7 @@ from easyjobs.stores.postgres.dialling import Servers
 from easyjobs.stores.postgres.failures import UNWRITABLE
 from easyjobs.stores.postgres.hints import Hints
 from easyjobs.stores.postgres.load import load
+from easyjobs.stores.postgres.others import Others
 from easyjobs.stores.postgres.presence import Presence
 from easyjobs.stores.postgres.retiring import retire_tasks
 from easyjobs.stores.postgres.segment import forget_jobs
@@ -128,17 +130,25 @@ class PostgresStore:
         finally:
             await self._writing.close()
 
-    async def reset(self) -> None:
-        """Remove the schema; see `base.Store.reset`. A manager has it while one leads.
+    async def reset(self, anew: Sequence[TaskSpec] | None = None) -> None:
+        """Remove the schema, and make it anew; see `base.Store.reset`. A manager has it while one leads.
 
-        :raises StoreCorrupt: it has tables that are not of easyjobs.
+        :raises StoreCorrupt: it has tables that are not of easyjobs. As `open`, if it is made anew.
         """
         if self._is_open:
             raise StoreLocked(f"The store {self.address.shown} is open.")
 
         async def work(connection: Connection) -> None:
+            await schema.wait_turn(connection, self.address)
             await self._ask_the_time(connection)
             await schema.drop(connection, self.address, self.now())
+            if anew is not None:
+                await schema.check_server(connection, self.address)
+                await schema.migrate(connection, self.address)
+                tasks = Others()
+                for number, spec in enumerate(anew):
+                    tasks.add(number, PutTask(spec, self.now()))
+                await tasks.run(connection)
 
         try:
             await self._writing.write(work, LONG)

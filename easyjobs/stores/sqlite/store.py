@@ -8,22 +8,25 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from easyjobs.clock import Clock, SteadyClock, SystemClock
 from easyjobs.core.changes import Claim, Committed, Unit
 from easyjobs.core.job import Attempt, Edge, Job, Lane, LogLine, Session
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import FINAL, State
+from easyjobs.core.task import TaskSpec
 from easyjobs.errors import StoreLocked, StoreUnavailable
 from easyjobs.ids import Ids
 from easyjobs.stores.base import Count, Hint, JobQuery, KnownTask, Page, Pause, Retention, Retired
+from easyjobs.stores.beginning import begin
 from easyjobs.stores.sqlite import files, reading, texts
 from easyjobs.stores.sqlite.company import Company
 from easyjobs.stores.sqlite.failures import translated
 from easyjobs.stores.sqlite.presence import Presence
 from easyjobs.stores.sqlite.reads import Reader, page_statement
 from easyjobs.stores.sqlite.tally import Tally
+from easyjobs.stores.sqlite.turn import turn_to_reset
 from easyjobs.stores.sqlite.writer import Busy, Writer
 
 T = TypeVar("T")
@@ -142,18 +145,21 @@ class SQLiteStore:
         """Nobody is: who is not there has ended, and is `gone`."""
         return set()
 
-    async def reset(self) -> None:
-        """Remove the file; see `base.Store.reset`."""
+    async def reset(self, anew: Sequence[TaskSpec] | None = None) -> None:
+        """Remove the file, and make it anew; see `base.Store.reset`."""
         files.check_folder(self.path)
         if self._is_open:
             raise StoreLocked(f"The store {self.path} is open.")
-        try:
-            self._presence.own()
-            files.remove(self.path)
-        except (sqlite3.Error, OSError) as error:
-            raise translated(error, self.path) from error
-        finally:
-            self._presence.leave()
+        async with turn_to_reset(self.path):
+            try:
+                self._presence.own()
+                files.remove(self.path)
+            except (sqlite3.Error, OSError) as error:
+                raise translated(error, self.path) from error
+            finally:
+                self._presence.leave()
+            if anew is not None:
+                await begin(self, anew)
 
     async def close(self) -> None:
         """Let go of the file. May be called twice."""
@@ -265,13 +271,7 @@ class SQLiteStore:
 
     async def _running(self, which: str) -> list[Job]:
         statement = f"SELECT {texts.JOB} FROM jobs INDEXED BY jobs_running WHERE state = 'running'{which} ORDER BY seq"
-        return [Job(*row) for row in await self._exclusive(lambda: self._looked(statement))]
-
-    def _looked(self, statement: str) -> list[Any]:
-        """Rows; and whoever wrote them is known to be there."""
-        rows = reading.fetch(self._writer.connection, statement)
-        self._writer.look()
-        return rows
+        return [Job(*row) for row in await self._exclusive(lambda: self._writer.looked(statement))]
 
     async def followers(self, ids: Sequence[str]) -> dict[str, list[tuple[Edge, Job]]]:
         """Who waits for each of some jobs, oldest first."""

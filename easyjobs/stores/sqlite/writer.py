@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from sqlite3 import Connection
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from easyjobs.core.changes import APPLIED, Claim, Committed, Unit
 from easyjobs.core.job import Job, Lane
@@ -19,7 +19,7 @@ from easyjobs.stores.sqlite.claim import claim_jobs
 from easyjobs.stores.sqlite.failures import UNWRITABLE, GuardFailed, is_busy
 from easyjobs.stores.sqlite.notes import Notes
 from easyjobs.stores.sqlite.presence import Presence
-from easyjobs.stores.sqlite.reading import jobs_by_seq
+from easyjobs.stores.sqlite.reading import fetch, jobs_by_seq
 from easyjobs.stores.sqlite.retiring import retire_tasks
 from easyjobs.stores.sqlite.segment import Effects, Segment, Sessions, forget_jobs
 from easyjobs.stores.sqlite.tally import Key, Tally
@@ -115,6 +115,12 @@ class Writer:
             else:
                 with self._snapshot():  # in which the version, and what was noted up to it, are of one moment
                     self._follow()
+
+    def looked(self, statement: str) -> list[Any]:
+        """Rows; and whoever wrote them is known to be there."""
+        rows = fetch(self.connection, statement)
+        self.look()
+        return rows
 
     def _version(self) -> int:
         (version,) = self.connection.execute("PRAGMA data_version").fetchone()

@@ -219,3 +219,19 @@ class RetiringCases(Cases):
         assert second == Retired([specs[3].lane], specs[3].lane)
         assert await play.store.retire(MONTH, second.next, 2) == Retired([specs[4].lane], None)
         assert await _names(play) == ["c"]
+
+    # -- and all at once
+
+    @story
+    async def test_a_store_that_begins_anew_knows_nothing_but_the_tasks_that_it_is_told_of(self, play: Play) -> None:
+        await _know(play, _spec("old"))
+        await play.add(play.job("j1"))
+        await play.store.close()
+        await play.store.reset([_spec("new"), _spec("newer")])
+        await play.store.open()
+        assert await _names(play) == ["new", "newer"]
+        assert await play.store.totals() == {}
+        await play.store.close()
+        await play.store.reset()
+        await play.store.open()
+        assert await _names(play) == []
