@@ -13,14 +13,8 @@ from easyjobs.core.states import FINAL, QUEUED, RETRY, RUNNING, WAITING, allowed
 from easyjobs.stores.memory import MemoryStore
 from tests.simulation.crashes import Crashes, Violation
 from tests.simulation.runs import Runs
+from tests.simulation.ticks import Ticks
 from tests.simulation.turns import Turns
-
-EVERY_TICK = "play:ticking"
-"""The schedule that makes up for what it missed, however much overlaps."""
-
-TICKS_APART = 7.0  # seconds, at most
-GIVEN_UP = 400.0
-"""Seconds that 100 of its ticks take, at least: whoever is so far behind makes up for the last 100 only."""
 
 
 class Ledger:
@@ -28,7 +22,6 @@ class Ledger:
 
     def __init__(self, chains: dict[str, dict[str, Any]], managers: int) -> None:
         self.chains = chains
-        self.last_tick: dict[str, float] = {}
         self.acknowledged: set[str] = set()
         self.returned: dict[tuple[str, int], Any] = {}
         self.rows: dict[str, Job] = {}
@@ -43,6 +36,7 @@ class Ledger:
         self.set_back = 0.0  # seconds that wall clocks were set back: jobs then seem to start too early by that much
         self.turns = Turns()
         self.runs = Runs()
+        self.ticks = Ticks()
         self.crashes = Crashes(lone=managers == 1)
         self.broken: list[Violation] = self.crashes.broken
 
@@ -73,7 +67,7 @@ class Ledger:
             raise Violation(f"acknowledged and not stored: {sorted(lost)}")
         self._chained([row for row in moved if row.id not in before], moved)
         self._prerequisites(moved, store)
-        self._ticks([row for row in moved if row.id not in before], store)
+        self.ticks.check([row for row in moved if row.id not in before], moved, store)
         self.turns.check(before, rows, moved, store)
         self.runs.check(before, rows, moved)
         self.crashes.check(before, moved, store)
@@ -140,30 +134,6 @@ class Ledger:
                 raise Violation(f"{row.id} {row.task} still waits for what ended badly")
         elif row.state in (QUEUED, RUNNING, RETRY, "completed") and left:
             raise Violation(f"{row.id} {row.task} is {row.state} ahead of {left} prerequisites")
-
-    def _ticks(self, new: list[Job], store: MemoryStore) -> None:
-        """One job a tick, from the commit that says it was fired, and none for a moment before the last; of a schedule
-        that queues one, one lives.
-        """
-        if any(row.task == "slowly_ticking" for row in new):
-            alive = [id for id, row in self.rows.items() if row.task == "slowly_ticking" and row.state not in FINAL]
-            if len(alive) > 1:
-                raise Violation(f"these live side by side: {alive}")
-        for row in new:
-            if row.schedule is None or row.tick is None:
-                continue
-            last = self.last_tick.get(row.schedule, 0.0)
-            if row.tick == last:
-                raise Violation(f"{row.schedule} has two jobs for {row.tick}")
-            if row.tick < last:
-                raise Violation(f"{row.schedule} fired {row.tick} after {last}")
-            far_behind = store._now - row.tick > GIVEN_UP
-            if row.schedule == EVERY_TICK and last and row.tick - last > TICKS_APART and not far_behind:
-                raise Violation(f"{row.schedule} fired {row.tick} after {last}: one between them is lost")
-            self.last_tick[row.schedule] = row.tick
-        schedule = store._schedules.get(EVERY_TICK)
-        if schedule is not None and (schedule.last_at or 0.0) > self.last_tick.get(EVERY_TICK, 0.0):
-            raise Violation(f"{EVERY_TICK} says it fired {schedule.last_at}, and there is no job of it")
 
     def _moved(self, before: Job | None, row: Job) -> None:
         self.tell(f"{row.id[-6:]} {row.task} {before.state if before else 'new'} -> {row.state} attempt {row.attempt}")

@@ -21,13 +21,12 @@ from easyjobs.hub.desk import Desk
 from easyjobs.hub.dispatcher import Dispatcher
 from easyjobs.hub.entries import Arrival, Chore, Entry, Word
 from easyjobs.hub.reception import Reception
-from easyjobs.hub.services import ticker
 from easyjobs.hub.services.breaker import Breaker
 from easyjobs.hub.turning import Turning
 from easyjobs.stores.memory import MemoryStore, tables
 from easyjobs.stores.memory.tables import Tables
 from easyjobs.workers.runner import Runner
-from tests.simulation import planted_runs
+from tests.simulation import planted_runs, planted_ticks
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -198,58 +197,6 @@ def who_joins_is_not_seen(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(tables._WRITES, AddEdge, unseen)
 
 
-def ticks_take_two_commits(patch: pytest.MonkeyPatch) -> None:
-    """A tick's job is stored first, and that the schedule has moved on by the next commit; no guard knows the tick."""
-    add, keep_free = Committer.add, Tables._keep_free
-
-    def apart(self: Committer, entry: Entry) -> None:
-        if isinstance(entry, Arrival) and entry.writes:
-            done, later, entry.writes = entry.done, Chore(entry.writes), []
-
-            def then(arrival: Arrival) -> None:
-                done(arrival)
-                if not arrival.refused:
-                    add(self, later)
-
-            entry.done = then
-        add(self, entry)
-
-    def careless(self: Tables, why: Any, taken: Any) -> None:
-        if why != "tick":
-            keep_free(self, why, taken)
-
-    patch.setattr(Committer, "add", apart)
-    patch.setattr(Tables, "_keep_free", careless)
-
-
-def who_still_runs_is_not_asked(patch: pytest.MonkeyPatch) -> None:
-    """A tick is fired whether the job before has ended or not."""
-
-    async def nobody(self: MemoryStore, schedules: Any) -> dict[str, Any]:
-        return {}
-
-    patch.setattr(MemoryStore, "live_of", nobody)
-
-
-def a_refused_tick_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    """A tick that the store did not take is not tried again, and none after it."""
-    patch.setattr(ticker, "AGAIN", 1e9)
-
-
-def a_tick_moves_on_first(patch: pytest.MonkeyPatch) -> None:
-    """That the schedule has moved on is stored first, and the tick's job by the next commit."""
-    add = Committer.add
-
-    def apart(self: Committer, entry: Entry) -> None:
-        if isinstance(entry, Arrival) and entry.writes:
-            writes, entry.writes = entry.writes, []
-            add(self, Chore(writes, lambda stale: add(self, entry)))
-        else:
-            add(self, entry)
-
-    patch.setattr(Committer, "add", apart)
-
-
 def an_outcome_heard_twice_counts_twice(patch: pytest.MonkeyPatch) -> None:
     """What follows a job is made again when its outcome, whose acknowledgement was lost, comes again."""
     decide = judging.Judge._decide_word
@@ -405,10 +352,6 @@ PLANTS: dict[str, Planted] = {
         (bad_ends_are_not_passed_on, "still waits for what ended badly"),
         (an_edge_counts_again, "ahead of|counts .* prerequisites"),
         (who_joins_is_not_seen, "counts .* prerequisites|did not end"),
-        (ticks_take_two_commits, "has two jobs for"),
-        (a_tick_moves_on_first, "says it fired .* there is no job of it"),
-        (who_still_runs_is_not_asked, "live side by side"),
-        (a_refused_tick_is_forgotten, "do not tick"),
         (crashes_are_not_counted, "crashes in its history, and counts|crashes are .* as before"),
         (crashes_have_no_end, "crashed 3 times and is"),
         (what_must_not_run_again_does, "must not run again"),
@@ -422,5 +365,6 @@ PLANTS: dict[str, Planted] = {
         (a_group_is_spread_again, r"group .* has members \["),
         (a_bad_end_ends_the_group, r"group .* is failed, and its members are|was told as completed with \{'jobs': 0\}"),
         *planted_runs.FOUND,
+        *planted_ticks.FOUND,
     )
 }

@@ -92,6 +92,10 @@ class Players:
         self._ledger.returned[job.id, job.attempt] = value
         return value
 
+    def _length(self, *seconds: float) -> float:
+        """One of these, for the job that is played now: always the same for its tick."""
+        return seconds[int(self._ledger.rows[current_job().id].tick or 0) // 24 % len(seconds)]
+
     def declare_late(self, worker: EasyJobsWorker, node: Node) -> None:
         """The task that comes late, for a worker that has all others already."""
         declare_late(functools.partial(self._task, worker, node), functools.partial(self._said, node))
@@ -265,6 +269,21 @@ class Players:
         async def slowly_ticking() -> Any:
             await asyncio.sleep(8)
             return await said("tock")
+
+        @task(schedule="*/6 * * * * *", seconds=True, overlap="skip")
+        async def skipping() -> Any:
+            await asyncio.sleep(self._length(0.5, 4, 9, 20))
+            return await said("skip")
+
+        @task(schedule="*/8 * * * * *", seconds=True, overlap="cancel_previous")
+        async def replaced() -> Any:
+            try:
+                await asyncio.sleep(self._length(1, 7, 1e9, 1e9))
+            except asyncio.CancelledError:
+                if self._length(0, 1):
+                    raise
+                await asyncio.sleep(3)  # it does not stop at once, nor as one that was cancelled
+            return await said("replaced")
 
         chained = {"fresh": fresh, "cover": cover, "first": first, "needing": needing, "telling": telling}
         ledger.runs.know(declare_parts(worker, task, said, lambda id: ledger.rows[id], chained))

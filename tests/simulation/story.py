@@ -21,6 +21,7 @@ from tests.simulation.crashes import Violation
 from tests.simulation.flows import AT_ONCE, ENDLESS, NARROW, PAGE, WORKFLOWS, arguments_for
 from tests.simulation.ledger import Ledger
 from tests.simulation.players import CHAINS, CRAFTS, TASKS, Players
+from tests.simulation.ticks import SCHEDULES
 from tests.simulation.turns import COVERED
 
 ROUGH = Weather(reset=0.004, swallow=0.002, stall=0.002, stall_for=(0.5, 20.0))
@@ -311,14 +312,15 @@ class Story:
 
         :raises Violation: one does not.
         """
-        before = dict(self.ledger.last_tick)
+        ticks = self.ledger.ticks.last
+        before = dict(ticks)
         until = self.loop.time() + PATIENCE + self.ledger.set_back
-        silent = {"play:ticking", "play:slowly_ticking"}
+        silent = set(SCHEDULES)
         while silent:
             if self.loop.time() >= until:
                 raise Violation(f"in peace these do not tick: {sorted(silent)}")
             await asyncio.sleep(2.0)
-            silent = {name for name in silent if self.ledger.last_tick.get(name, 0.0) <= before.get(name, 0.0)}
+            silent = {name for name in silent if ticks.get(name, 0.0) <= before.get(name, 0.0)}
 
     def judge(self) -> None:
         """What background coroutines found, and what no counter may have counted.

@@ -104,6 +104,8 @@ class Ticker:
             # the clock was set back: what has ticked does not tick again
             self._timetable.look(planned, cron.next_after(rule, anchor))
             return
+        if any(job.tick is not None and anchor < job.tick <= now for job in live):
+            live = ()  # nobody told this manager that it has ticked: what it would write is refused, for its row is old
         ticks, following = cron.due(rule, anchor, now)
         if planned.held or row.id in self._timetable.pauses or (live and rule.overlap == "skip"):
             ticks = cron.missed(rule, anchor, now, 1)  # of all that have come, only the last counts

@@ -311,6 +311,23 @@ async def test_the_job_before_is_cancelled_and_the_next_begins_when_it_has_ended
 
 
 @story
+async def test_a_tick_does_not_wait_for_its_own_job_when_the_store_did_not_say_that_it_was_made(house: House) -> None:
+    """It would have it cancelled, or, where it was held before, wait for it without a word to anybody."""
+    worker, id = await busy(house, overlap="cancel_previous")
+    await until_minute(house, 1.9)
+    house.store.faults = ["", "unknown"]  # the first ends the job before, whose end lets the tick go
+    worker.finish(await worker.begin())
+    await until_minute(house, 2.5)
+    second = await worker.begin()
+    assert await ticks_of(house, id) == [1, 2]
+    assert worker.heard_of(Cancel) == []
+    assert not shown(house, id).held
+    assert (await house.row(second.job)).cancel is None
+    await until_minute(house, 3.1)
+    assert [cancel.job for cancel in (await worker.hear(Cancel)).jobs] == [second.job]
+
+
+@story
 async def test_a_job_that_only_waits_is_replaced_at_once(house: House) -> None:
     await house.open(spec())
     id = await scheduled(house, overlap="cancel_previous")
