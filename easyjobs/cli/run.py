@@ -26,6 +26,7 @@ from easyjobs.cli.runs import nodes_of
 from easyjobs.cli.secret import read_secret, secret_option
 from easyjobs.cli.text import plain
 from easyjobs.core.task import is_name
+from easyjobs.core.workflow import MOST
 from easyjobs.errors import ConfigurationError, ConnectionLost, EasyJobsError, NotFound, Refused, RegistrationError
 from easyjobs.faces.conducting import Conductor, Here, Json, Look, Progress, hub_here
 from easyjobs.faces.jobs_file import Plan, read_plan
@@ -45,6 +46,9 @@ P = ParamSpec("P")
 WRONG: Final = 2
 PAUSE: Final = 1.0
 """Seconds until a manager that did not answer is asked again."""
+
+MOST_WITH_EVENTS: Final = MOST // 3
+"""Scripts of a run, each with an event before and one after it."""
 
 FEWEST: Final = 4
 """Scripts that run at once on a machine of fewer processors."""
@@ -251,6 +255,9 @@ def new_order(given: Given, scripts: str = "") -> Order:
     file = Path(given.file or "")
     plan, folder = plan_in(file), folder_of(given.folder, file)
     events = None if given.events is None else settled(given.events)
+    number = sum(1 for _ in plan.scripts())
+    if events is not None and number > MOST_WITH_EVENTS:
+        raise Wrong(plain(f"{file}: with events a run has at most {MOST_WITH_EVENTS} scripts, not {number}"))
     # what no process must serve may be one workflow each time; else it is a new one, that nobody else takes up
     stable = scripts and events is None
     token = hashlib.sha256(msgspec.json.encode(plan)).hexdigest()[:12] if stable else Ids().token()[:12]

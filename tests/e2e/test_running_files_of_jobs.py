@@ -246,6 +246,12 @@ def test_when_telling_of_a_failure_fails_it_is_said_and_not_repeated(folder: Fol
             [],
             "jobs.json cannot be begun: The arguments are 300",
         ),
+        pytest.param(
+            json.dumps([{"name": "A", "steps": [["good.sh"] * 3334]}]),
+            ["--events", "events.py"],
+            "jobs.json: with events a run has at most 3333 scripts, not 3334",
+            id="too many for events",
+        ),
         (
             '[{"name": "A", "steps": ["good.sh"]}]',
             ["--events", "bad.py"],
