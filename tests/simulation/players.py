@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Collection
 from typing import Any, Literal
 
 from easyjobs import Dependency, EasyJobsWorker, NoRetry, Retry, current_job, same
+from easyjobs.core.signature import Signature
+from easyjobs.tasks import introspection
 from easyjobs.testing.network import Node
 from tests.simulation.flows import declare_late, declare_parts
 from tests.simulation.ledger import Ledger
@@ -56,6 +59,17 @@ CHAINS: dict[str, dict[str, Any]] = {
     "noticed": {"on_failure": "notice"},
 }
 """What follows what, as the tasks are declared and as the ledger judges."""
+
+
+SIGNATURES: dict[Any, Signature] = {}
+
+
+def signature_of(function: Callable[..., Any], write_all: Collection[str] = ()) -> Signature:
+    """As that of `introspection`, worked out once: each worker that starts declares all tasks anew."""
+    of = (inspect.unwrap(function).__code__, *write_all)
+    if of not in SIGNATURES:
+        SIGNATURES[of] = introspection.signature_of(function, write_all)
+    return SIGNATURES[of]
 
 
 class Players:

@@ -13,6 +13,7 @@ from easyjobs.client import EasyJobsClient
 from easyjobs.core.states import FINAL
 from easyjobs.errors import ConnectionLost, JobFailed, Refused, StoreError, WaitTimeout
 from easyjobs.hub import running
+from easyjobs.tasks import decorator, workflows
 from easyjobs.tasks.handle import Call
 from easyjobs.testing.loop import VirtualLoop
 from easyjobs.testing.network import CALM, Node, Weather
@@ -20,7 +21,7 @@ from easyjobs.testing.simulated import SimulatedCluster
 from tests.simulation.crashes import Violation
 from tests.simulation.flows import AT_ONCE, ENDLESS, NARROW, PAGE, WORKFLOWS, arguments_for
 from tests.simulation.ledger import Ledger
-from tests.simulation.players import CHAINS, CRAFTS, TASKS, Players
+from tests.simulation.players import CHAINS, CRAFTS, TASKS, Players, signature_of
 from tests.simulation.ticks import SCHEDULES
 from tests.simulation.turns import COVERED
 
@@ -253,7 +254,12 @@ class Story:
 
     async def play(self) -> None:
         """The story. Raises Violation where something did not hold."""
-        with patch.object(running, "PAGE", PAGE), patch.object(running, "LIVE_AT_ONCE", PAGE):
+        with (
+            patch.object(running, "PAGE", PAGE),
+            patch.object(running, "LIVE_AT_ONCE", PAGE),
+            patch.object(decorator, "signature_of", signature_of),
+            patch.object(workflows, "signature_of", signature_of),
+        ):
             await self._play()
 
     async def _play(self) -> None:
