@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
 from support import COMMAND, Cluster, Process
 
 MODES = ("loop", "thread", "child")
+ENDS = ("exits_at_once", "crashes", "kills_itself")
 
 
 class Case(NamedTuple):
@@ -76,18 +77,18 @@ def manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
 
 
-def start(cluster: Cluster, mode: str, slots: int = 2) -> Process:
-    """A worker whose tasks misbehave in `mode`, on the queue of that name."""
+def start(cluster: Cluster, mode: str, queue: str) -> Process:
+    """A worker whose tasks misbehave in `mode`."""
     command = [COMMAND, "worker", "misbehaving:worker"]
-    process = cluster.start(f"worker-{mode}", command, cluster.worker_env(mode, slots, MODE=mode))
-    cluster.until_connected(process)
-    return process
+    return cluster.start(f"worker-{queue}", command, cluster.worker_env(queue, 2, MODE=mode))
 
 
 @pytest.fixture(scope="module")
 def workers(manager: Cluster) -> dict[str, Process]:
     """For each mode the worker that lives through all of it."""
-    return {mode: start(manager, mode) for mode in MODES}
+    workers = {mode: start(manager, mode, mode) for mode in MODES}
+    manager.until_connected(*workers.values())
+    return workers
 
 
 @pytest.mark.parametrize(
@@ -116,28 +117,33 @@ def test_it_ends_clearly_and_the_next_job_runs(
     assert worker.running
 
 
-@pytest.mark.parametrize("mode", ["loop", "thread"])
-@pytest.mark.parametrize("task", ["exits_at_once", "crashes", "kills_itself"])
-def test_what_ends_its_worker_does_so_once_where_a_child_can_run_it(
-    task: str, mode: str, make: Callable[..., Cluster]
-) -> None:
+@pytest.mark.parametrize(
+    ("mode", "task"),
+    [
+        *(("thread", task) for task in ENDS),
+        ("loop", "crashes"),
+        *(pytest.param("loop", task, marks=pytest.mark.long) for task in ENDS if task != "crashes"),
+    ],
+)
+def test_what_ends_its_worker_does_so_once_where_a_child_can_run_it(mode: str, task: str, manager: Cluster) -> None:
     """Functions of threads can be imported by name, so that the next attempt runs in a child process; the coroutines
     are wrapped, and cost a worker each time, three times at most.
     """
-    cluster = make()
-    cluster.start_manager()
-    worker = start(cluster, mode)
-    id = cluster.submit(mode, task)
+    queue = f"{mode}-{task}"
+    worker = start(manager, mode, queue)
+    manager.until_connected(worker)
+    id = manager.submit(queue, task)
     deaths = 0
-    while cluster.job(id)["state"] != "failed":
+    while manager.job(id)["state"] != "failed":
         if not worker.running:
             deaths += 1
-            worker = start(cluster, mode)
+            worker = start(manager, mode, queue)
         time.sleep(0.05)
-    assert cluster.ends(id)[0] == "crashed"
+    assert manager.ends(id)[0] == "crashed"
     if mode == "thread":
-        assert (deaths, cluster.job(id)["attempt"]) == (1, 2)
+        assert (deaths, manager.job(id)["attempt"]) == (1, 2)
+        assert manager.end_of(manager.submit(queue, "fine", {"n": 1}))["result"] == 2
         assert worker.running
-        assert cluster.end_of(cluster.submit(mode, "fine", {"n": 1}))["result"] == 2
     else:
-        assert cluster.job(id)["attempt"] <= 3
+        assert manager.job(id)["attempt"] <= 3
+    worker.end()
