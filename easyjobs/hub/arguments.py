@@ -31,9 +31,10 @@ class Checker:
         except ValueError as error:
             raise RegistrationError(f"the parameters have no valid JSON Schema: {error}") from None
 
-    def check(self, args: bytes, kwargs: bytes, *, size: int, depth: int) -> None:
+    def check(self, args: bytes, kwargs: bytes, *, size: int, depth: int, stored: bool = False) -> None:
         """Pass a call, given as two JSON texts (an array and an object).
 
+        :param stored: it is that of a job, and may have what no caller gives.
         :raises ArgumentsRefused: with the place and the reason of each fault. BadRequest: no JSON, or nested deeper
             than `depth`. TooLarge: more than `size` bytes in all.
         """
@@ -51,26 +52,50 @@ class Checker:
             )
         if not by_place and self._validator.is_valid(by_name):
             return  # what the schema passes as one object binds by name as well
-        self.check_values(by_place, by_name)
+        self.check_values(by_place, by_name, stored=stored)
 
     def bind(self, args: list[Any], kwargs: dict[str, Any]) -> None:
         """Pass a call, given as values, whatever their types. Raises ArgumentsRefused as `check` does."""
         self._signature.bind(args, kwargs)
 
-    def check_values(self, args: list[Any], kwargs: dict[str, Any]) -> None:
+    def check_values(self, args: list[Any], kwargs: dict[str, Any], *, stored: bool = False) -> None:
         """Pass a call, given as values. Raises ArgumentsRefused as `check` does."""
-        bound = self._signature.bind(args, kwargs)
+        bound = self._signature.shown(self._signature.bind(args, kwargs), stored=stored)
         if self._validator.is_valid(bound):
             return
         errors = []
         for error in self._validator.iter_errors(bound):
-            message = error.message
+            place, message = _fault(error)
             if len(message) > LONGEST_REASON:
                 message = message[:LONGEST_REASON] + "…"
-            errors.append({"loc": ["kwargs", *error.instance_path], "message": message})
+            errors.append({"loc": ["kwargs", *place], "message": message})
             if len(errors) >= MOST_ERRORS:
                 break
         raise ArgumentsRefused("The arguments do not fit the task.", errors=errors)
+
+
+def _fault(error: jsonschema_rs.ValidationError) -> tuple[list[str | int], str]:
+    """The place and the reason of a fault. Of a value that may be one of several: what keeps it from the one that it is
+    like, else all that it may be.
+    """
+    kinds, path = jsonschema_rs.ValidationErrorKind, error.instance_path
+    if not isinstance(error.kind, (kinds.AnyOf, kinds.OneOfNotValid)):
+        return path, error.message
+    types: list[str] = []
+    value = ""
+    like = []
+    for way in (way[0] for way in error.kind.context if way):
+        if isinstance(way.kind, kinds.Type) and way.instance_path == path:
+            types += [f'"{name}"' for name in way.kind.types]
+            value = way.message.rpartition(" is not of type")[0]
+        else:
+            like.append(way)
+    if len(like) == 1:
+        return _fault(like[0])
+    reasons = [_fault(way)[1] for way in like]
+    if types:
+        reasons.append(f"{value} is not of type {' or '.join(types)}")
+    return path, "; ".join(reasons) or error.message
 
 
 def parse(text: bytes, depth: int, where: str) -> Any:

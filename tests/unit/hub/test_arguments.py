@@ -50,6 +50,41 @@ def test_a_call_that_does_not_fit_is_refused_with_the_place(args: bytes, kwargs:
     assert loc in [error["loc"] for error in refused.value.errors]
 
 
+@pytest.mark.parametrize(
+    ("given", "loc", "said"),
+    [
+        (b'"x"', [], '"x" is not of type "integer" or "null"'),
+        (b"[1.5]", [0], '1.5 is not of type "integer"'),  # a list it may be: what is in it is wrong
+        (b'{"kind":"c"}', [], '"c" is not one of "a" or "b"; "size" is a required property'),
+        (b"true", [], 'true is not of type "integer" or "null"'),
+    ],
+)
+def test_what_may_be_one_of_several_is_refused_with_what_it_may_be(given: bytes, loc: list[int], said: str) -> None:
+    kind = {"type": "object", "properties": {"kind": {"enum": ["a", "b"]}}}
+    ways: list[dict[str, object]] = [{"type": "integer"}, {"type": "null"}]
+    if given.startswith(b"["):
+        ways.append({"type": "array", "items": {"anyOf": [{"type": "integer"}]}})
+    if given.startswith(b"{"):
+        ways = [kind, {"type": "object", "required": ["size"]}]
+    several = Checker(Signature((Parameter("n", {"anyOf": ways}),)))
+    with pytest.raises(ArgumentsRefused) as refused:
+        several.check(b"[%s]" % given, b"{}", size=1000, depth=8)
+    assert refused.value.errors == [{"loc": ["kwargs", "n", *loc], "message": said}]
+
+
+def test_what_only_a_run_gives_passes_where_it_was_stored() -> None:
+    hidden = Parameter("run", required=False, hidden=True)
+    inside = Checker(Signature((Parameter("n", {"type": "integer"}, required=False), hidden)))
+    for args, kwargs in ((b"[]", b'{"run": "r"}'), (b'[1, "r"]', b"{}")):
+        with pytest.raises(ArgumentsRefused, match="given by the run that a job is part of") as refused:
+            inside.check(args, kwargs, size=1000, depth=8)
+        assert [error["loc"] for error in refused.value.errors] == [["kwargs", "run"]]
+        inside.check(args, kwargs, size=1000, depth=8, stored=True)
+    with pytest.raises(ArgumentsRefused, match=r"kwargs\.n"):
+        inside.check(b'["x", "r"]', b"{}", size=1000, depth=8, stored=True)
+    inside.check(b"[]", b'{"n": 1}', size=1000, depth=8)
+
+
 def test_many_faults_are_told_as_twenty_and_long_ones_are_cut() -> None:
     with pytest.raises(ArgumentsRefused) as refused:
         check(b'[1,"s",[%s]]' % b",".join([b'"no"'] * 50))
