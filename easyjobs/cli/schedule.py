@@ -119,7 +119,7 @@ def _rule(at: str, timezone: str, first: str | None, days: int) -> Rule:
         raise click.UsageError(f"{at!r} is no time of day: 06:00")
     try:
         zone = cron.zone_of(timezone)
-        begin = None if first is None else datetime.combine(date.fromisoformat(first), datetime.min.time(), zone)
+        begin = None if first is None else datetime.combine(_day(first), datetime.min.time(), zone)
         rule = Rule(
             f"{int(time[2])} {int(time[1])} * * *",
             timezone,
@@ -131,6 +131,13 @@ def _rule(at: str, timezone: str, first: str | None, days: int) -> Rule:
     except (ValueError, RegistrationError) as error:
         raise click.UsageError(str(error)) from None
     return rule
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError(f"{text!r} is no day: 2026-01-31") from None
 
 
 async def _here(orders: Orders, called: str, url: str, slots: int) -> None:

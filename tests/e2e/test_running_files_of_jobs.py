@@ -530,7 +530,7 @@ def test_jobs_run_by_themselves_each_every_so_many_days(folder: Folder, cluster:
     [
         (["--at", "25:00"], "no time of day"),
         (["--at", "6:00", "--timezone", "Mars/North"], "no time zone"),
-        (["--at", "6:00", "--from", "31.1.2026"], "Invalid isoformat"),
+        (["--at", "6:00", "--from", "31.1.2026"], "'31.1.2026' is no day: 2026-01-31"),
     ],
 )
 def test_a_time_that_is_none_is_refused(folder: Folder, arguments: list[str], said: str) -> None:
