@@ -23,7 +23,8 @@ Kind = Literal["positional", "either", "keyword", "args", "kwargs"]
 
 class Parameter(msgspec.Struct, frozen=True, omit_defaults=True):
     """One parameter. `schema` is its JSON Schema ({} allows anything); `default` is for people and the docs, and is
-    left out where JSON cannot say it; `description` is for them too.
+    left out where JSON cannot say it; `description` is for them too. One that is `hidden` is given by the run that a
+    job is part of, and by nobody else; a task that has one takes no `**kwargs`.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Parameter(msgspec.Struct, frozen=True, omit_defaults=True):
     required: bool = True
     default: Any = msgspec.UNSET
     description: str = ""
+    hidden: bool = False
 
     def described(self, schema: dict[str, Any]) -> dict[str, Any]:
         """`schema` with what people are told of the parameter."""
@@ -67,7 +69,7 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         return hashlib.sha256(facts).hexdigest()[:16]
 
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema of the arguments as one object, as the HTTP body has them.
+        """The JSON Schema of the arguments as one object, as the HTTP body has them: without those that are hidden.
 
         A `*args` parameter is an array under its own name; `**kwargs` opens the object to more properties.
         """
@@ -75,6 +77,8 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         required: list[str] = []
         more: Any = False
         for p in self.parameters:
+            if p.hidden:
+                continue
             if p.kind == "kwargs":
                 more = p.schema or True
             elif p.kind == "args":
@@ -120,7 +124,7 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
             elif name in plan.names or plan.more:
                 bound[name] = value
             else:
-                names = ", ".join(p.name for p in self.parameters) or "none"
+                names = ", ".join(p.name for p in self.parameters if not p.hidden) or "none"
                 errors.append({"loc": ["kwargs", name], "message": f"unknown argument; the task has: {names}"})
         errors.extend(
             {"loc": ["kwargs", name], "message": "missing argument"} for name in plan.required if name not in bound
@@ -128,6 +132,25 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True, dict=True):
         if errors:
             raise ArgumentsRefused("The arguments do not fit the task.", errors=errors)
         return bound
+
+    @cached_property
+    def hidden(self) -> frozenset[str]:
+        """The parameters that no caller gives."""
+        return frozenset(p.name for p in self.parameters if p.hidden)
+
+    def shown(self, bound: Mapping[str, Any], *, stored: bool) -> Mapping[str, Any]:
+        """Of a call that `bind` gave, what `schema()` describes.
+
+        :param stored: it is one that passed before: what is hidden may be there.
+        :raises ArgumentsRefused: somebody gave what is hidden.
+        """
+        if not self.hidden:
+            return bound
+        if not stored and (given := [name for name in bound if name in self.hidden]):
+            why = "given by the run that a job is part of, not by callers"
+            errors = [{"loc": ["kwargs", name], "message": why} for name in given]
+            raise ArgumentsRefused("The arguments do not fit the task.", errors=errors)
+        return {name: value for name, value in bound.items() if name not in self.hidden}
 
     def complete(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """As `bind`, with the defaults of what was left out, as far as JSON can say them.

@@ -97,7 +97,7 @@ class TaskSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     graph: Graph | None = None
     destination: str | None = None  # where its jobs are pushed: no worker takes them
     title: str = ""  # for people; the name where it is empty
-    passing: bool = False  # made for one run: not shown to people, and forgotten with the last of its jobs
+    passing: bool = False  # there for certain runs only: not shown to people, and forgotten with the last of its jobs
 
     @property
     def lane(self) -> Lane:

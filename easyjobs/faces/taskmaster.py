@@ -130,10 +130,6 @@ class Order(msgspec.Struct, frozen=True):
             passing=not self.lasting,
         )
 
-    def own(self, task: BoundTask[Any, Any]) -> None:
-        """Have `task` forgotten with this order, unless it lasts."""
-        task.spec = msgspec.structs.replace(task.spec, passing=not self.lasting)
-
     def _nodes(self) -> Iterator[Node]:
         names, tasks = self.names(), self.tasks()
         for at, path in self.plan.scripts():
@@ -205,7 +201,7 @@ def script_worker(orders: Sequence[Order], slots: int) -> EasyJobsWorker:
     worker = EasyJobsWorker(queues, max_tasks_per_worker=slots, connect=nowhere, embedded=True)
     for order in orders:
         for path, name in order.tasks().items():
-            order.own(worker.script(path, namespace=order.scripts, name=name, folder=order.folder, retries=0))
+            _inside(worker.script(path, namespace=order.scripts, name=name, folder=order.folder, retries=0))
     return worker
 
 
@@ -229,7 +225,7 @@ def host(
         worker.offer(order.spec(rule))
         if events is not None:
             for name, function in _Told(worker, order.plan, events).functions().items():
-                order.own(worker.task(namespace=order.queue, name=name, retries=0)(function))
+                _inside(worker.task(namespace=order.queue, name=name, retries=0)(function))
     return worker
 
 
@@ -320,3 +316,8 @@ class _Unique:
 
 def _legal(text: str) -> str:
     return "/".join(_UNFIT.sub("_", part) for part in text.split("/"))[:_LONGEST]
+
+
+def _inside(task: BoundTask[Any, Any]) -> None:
+    """Have `task` for our runs alone."""
+    task.spec = msgspec.structs.replace(task.spec, passing=True)

@@ -29,13 +29,10 @@ PRIORITIES: Final[dict[str, int]] = {"critical": 20, "high": 10, "normal": 0, "l
 """What the names of priorities mean; any other whole number between is one too."""
 
 _OBJECT: Final = {"type": "object"}
-_OF_TASKS: Final = Signature(
-    (
-        Parameter("params", _OBJECT, required=False, default={}, description="Over the task's own parameters."),
-        Parameter("given", _OBJECT, required=False, default={}, description="Those of the run that it is part of."),
-        Parameter("parents", _OBJECT, required=False, default={}, description="Ids of the jobs before it, by task."),
-        Parameter("run", {"type": ["string", "null"]}, required=False, default=None),
-    )
+_OF_A_RUN: Final = (  # what only the run that a job is part of gives it
+    Parameter("given", _OBJECT, required=False, default={}, description="Those of the run.", hidden=True),
+    Parameter("parents", _OBJECT, required=False, default={}, description="Jobs before it, by task.", hidden=True),
+    Parameter("run", {"type": ["string", "null"]}, required=False, default=None, hidden=True),
 )
 
 
@@ -144,7 +141,11 @@ class Task:
         :raises RegistrationError: it cannot be as written.
         """
         where = f"task {self.name!r}"
-        rule, call = recurrence(_OF_TASKS, _timing(self), where)
+        about = "Over the task's own, which are shown here."
+        signature = Signature(
+            (Parameter("params", _OBJECT, required=False, default=self.params, description=about), *_OF_A_RUN)
+        )
+        rule, call = recurrence(signature, _timing(self), where)
         options = task_options(
             {
                 "retries": self.retries,
@@ -160,7 +161,7 @@ class Task:
         return TaskSpec(
             queue,
             self.job_name,
-            _OF_TASKS,
+            signature,
             options,
             self.description,
             "script" if self.program else "async" if inspect.iscoroutinefunction(self.execute) else "thread",

@@ -138,7 +138,7 @@ class Control:
         )
         if not self._admission.knows(submission):
             await self.learn()  # as above
-        job = self._admission.admit(submission, self._store.now())
+        job = self._admission.admit(submission, self._store.now(), stored=True)
         job.timeout = old.timeout
         job.max_attempts = old.max_attempts
         job.retry_of, job.parent, job.relation = last, old.parent, old.relation

@@ -94,7 +94,8 @@ class Measure:
                 )
                 self._checker.bind(by_place, by_name)
             else:
-                self._checker.check(args.encode(), kwargs.encode(), size=limits.arguments, depth=limits.depth)
+                size, depth = limits.arguments, limits.depth
+                self._checker.check(args.encode(), kwargs.encode(), size=size, depth=depth, stored=True)
         except Refused as refused:
             return str(refused)
         return None

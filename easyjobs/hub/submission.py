@@ -35,9 +35,9 @@ class Admission:
         """Whether the task that `s` names was ever registered."""
         return self._catalog.get(s.queue, s.task) is not None
 
-    def admit(self, s: Submission, now: float, *, from_code: bool = False) -> Job:
+    def admit(self, s: Submission, now: float, *, from_code: bool = False, stored: bool = False) -> Job:
         """The job that `s` asks for, not stored yet. Arguments that are `from_code` must bind by name; their types are
-        their author's business.
+        their author's business. Those that are `stored` are of another job.
 
         :raises NotFound: no such task. ArgumentsRefused, BadRequest, TooLarge: its arguments. Unprocessable: any other
             value outside its range. TooMany: the queue is full.
@@ -52,7 +52,7 @@ class Admission:
         if from_code:
             entry.spec.signature.bind(parse(args, limits.depth, "args"), parse(kwargs, limits.depth, "kwargs"))
         else:
-            entry.checker.check(args, kwargs, size=limits.arguments, depth=limits.depth)
+            entry.checker.check(args, kwargs, size=limits.arguments, depth=limits.depth, stored=stored)
         options = entry.options
         lane = entry.lane
         job = Job(

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from postgres_server import fresh_schema, with_options
 
-from easyjobs import EasyJobsWorker, JobMaster
+from easyjobs import EasyJobsWorker, JobMaster, Task
 from easyjobs.background import Nursery
 from easyjobs.core.changes import PutTask, Unit
 from easyjobs.core.job import Job
@@ -302,6 +302,20 @@ async def test_other_doors_refuse_the_same(deployed: str, tasks: ModuleType) -> 
                 await jobmaster.insert_job_async(NAME, "chosen", 0, arguments)
             with pytest.raises(asyncpg.InvalidParameterValueError):
                 await someone.insert("chosen", arguments)
+
+
+async def test_what_only_a_run_gives_is_refused(deployed: str) -> None:
+    store = open_store(deployed)
+    await store.open()
+    await store.commit([Unit([PutTask(Task(name="extract", params={"rows": 2}).spec("taskflow"), 1.0)])])
+    await store.close()
+    async with caller(deployed) as someone:
+        assert await someone.insert("extract", {"params": {"rows": 3}}, queue="taskflow")
+        for given, name in (({"run": "x"}, "run"), ({"params": {}, "parents": {}}, "parents")):
+            with pytest.raises(asyncpg.InvalidParameterValueError, match=f"kwargs.{name}: given by the run that a job"):
+                await someone.insert("extract", given, queue="taskflow")
+        with pytest.raises(asyncpg.InvalidParameterValueError, match=r"unknown argument; the task has: params$"):
+            await someone.insert("extract", {"rows": 3}, queue="taskflow")
 
 
 # -- in the caller's own transaction

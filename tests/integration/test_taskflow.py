@@ -12,14 +12,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from serving import until
 
 from easyjobs import BashTask, Task, Taskflow, TaskInstance, Workflow
 from easyjobs.core.job import Job
-from easyjobs.errors import Conflict, NotFound, Refused
+from easyjobs.errors import ArgumentsRefused, Conflict, NotFound, Refused
 from easyjobs.faces.pulling import pulling
 from easyjobs.hub.hub import Hub
+from easyjobs.protocol.messages import Submission
 from easyjobs.stores.base import JobQuery
 
 
@@ -147,6 +149,27 @@ def result(job: Job) -> Any:
 
 
 # -- runs
+
+
+async def test_callers_see_and_give_params_and_nothing_that_a_run_gives(file: str) -> None:
+    work = flow()
+    first = Does(lambda ti: 1, name="first", workflow=work, params={"rows": 2})
+    Does(lambda ti: [ti.params, dict(ti.parents), ti.run is not None], name="last", workflow=work).depends_on(first)
+    async with working(application(file, work)) as (hub,):
+        shown = hub.queries.task("taskflow", "flow.first").spec.signature.schema()
+        assert list(shown["properties"]) == ["params"]
+        assert shown["properties"]["params"]["default"] == {"rows": 2}
+        for given in ({"run": "x"}, {"given": {}}, {"parents": {"first": "x"}}):
+            call = Submission(hub.job_id(), "taskflow", "flow.last", kwargs=msgspec.Raw(json.dumps(given).encode()))
+            with pytest.raises(
+                ArgumentsRefused, match=f"kwargs.{next(iter(given))}: given by the run that a job is part"
+            ):
+                await hub.submit([call])
+        run = await application(file, work).queue_workflow_async("flow", {"day": "today"})
+        assert (await hub.wait(run.id, 20)).state == "completed"
+        last = (await nodes(hub, run))["last"]
+        again = await hub.retry(last.id, "me")
+        assert result(await hub.wait(again.id, 20)) == result(last) == [{"day": "today"}, {"first": 1}, True]
 
 
 async def test_results_of_parents_are_read_by_their_children_in_both_kinds(store: str) -> None:

@@ -153,6 +153,34 @@ def test_people_are_told_of_a_parameter_and_the_hash_is_not() -> None:
     assert told.hash == Signature((Parameter("a", INTEGER), Parameter("r", INTEGER, kind="args"))).hash
 
 
+INSIDE = Signature(
+    (Parameter("a", required=False), Parameter("parents", required=False, hidden=True), Parameter("run", hidden=True))
+)
+
+
+def test_what_only_a_run_gives_is_not_shown_and_no_caller_may_give_it() -> None:
+    assert INSIDE.schema() == {"type": "object", "properties": {"a": {}}, "additionalProperties": False}
+    whole = INSIDE.bind([1], {"parents": {}, "run": "r"})
+    assert whole == {"a": 1, "parents": {}, "run": "r"}
+    assert INSIDE.shown(whole, stored=True) == {"a": 1}
+    with pytest.raises(ArgumentsRefused) as refused:
+        INSIDE.shown(whole, stored=False)
+    why = "given by the run that a job is part of, not by callers"
+    assert refused.value.errors == [{"loc": ["kwargs", name], "message": why} for name in ("parents", "run")]
+    assert INSIDE.shown({"a": 1}, stored=False) == {"a": 1}
+    assert PLAIN.shown({"a": 1}, stored=False) == {"a": 1}
+    with pytest.raises(ArgumentsRefused) as refused:
+        INSIDE.bind([], {"run": "r", "other": 1})
+    assert refused.value.errors == [
+        {"loc": ["kwargs", "other"], "message": "unknown argument; the task has: a"},
+    ]
+
+
+def test_the_hash_does_not_depend_on_what_is_hidden() -> None:
+    seen = Signature(tuple(msgspec.structs.replace(parameter, hidden=False) for parameter in INSIDE.parameters))
+    assert seen.hash == INSIDE.hash
+
+
 CHOOSING = Signature(
     (
         Parameter("a", {"enum": [3, 1, "ALL"]}),

@@ -73,7 +73,8 @@ def test_what_was_made_for_one_run_is_passing_and_what_has_a_schedule_is_not() -
     assert not lasting.spec().passing
     events = Events(SimpleNamespace(on_task_ready=print), "events.py")
     for made, passing in ((order("events.py"), True), (lasting, False)):
-        assert {spec.passing for spec in host([(made, None)], events).specs()} == {passing}
+        found = {spec.name: spec.passing for spec in host([(made, None)], events).specs()}
+        assert found == {"jobs": passing, "on_task_ready": True, "on_task_complete": True, "on_task_fail": True}
     worker = host([(lasting, None)], None)
     forget(worker, "nightly-as-it-was", "jobs", lasting)
     assert {spec.queue: spec.passing for spec in worker.specs()} == {"nightly": False, "nightly-as-it-was": True}
