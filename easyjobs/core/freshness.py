@@ -36,7 +36,10 @@ def wanted(need: Need, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
     :raises ArgumentsRefused: `same` stands for an argument that it has not, or that cannot be reckoned with.
     """
-    return {name: _value(name, value, arguments) for name, value in need.given}
+    try:
+        return {name: _value(name, value, arguments) for name, value in need.given}
+    except ArgumentsRefused as why:
+        raise ArgumentsRefused(f"It depends on {need.task}, which cannot be called so.", errors=why.errors) from None
 
 
 def _value(name: str, value: Value, arguments: Mapping[str, Any]) -> Any:

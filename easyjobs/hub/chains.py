@@ -275,12 +275,12 @@ class Wish(msgspec.Struct):
 
         :raises ArgumentsRefused: a parameter remains without a value, or would get a wrong one.
         """
-        kwargs = freshness.filled(entry.spec.signature, self.wanted, self.arguments)
         try:
+            kwargs = freshness.filled(entry.spec.signature, self.wanted, self.arguments)
             entry.checker.check_values([], kwargs)
         except ArgumentsRefused as why:
             raise ArgumentsRefused(
-                f"It depends on {entry.spec.name}, which does not take that.", errors=why.errors
+                f"It depends on {entry.spec.name}, which cannot be called so.", errors=why.errors
             ) from None
         return CallTexts("[]", msgspec.json.encode(kwargs).decode())
 

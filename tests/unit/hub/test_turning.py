@@ -213,7 +213,8 @@ async def test_a_job_whose_dependency_cannot_be_called_fails_and_says_why(house:
     handled = await peer.begin()
     (row,) = await jobs_of(house, "lone")
     assert (row.state, handled.task) == ("failed", "handler")
-    assert "number: has no value" in json.loads(row.error or "")["message"]
+    said = json.loads(row.error or "")["message"]
+    assert said.startswith("It depends on foo, which cannot be called so. (number: has no value")
     await house.submit("wrong", kwargs={"path": "/x", "number": "three"})
     (row,) = await jobs_of(house, "wrong")
     assert row.state == "failed"
