@@ -28,6 +28,11 @@ MARK = f"STORIES_OF={os.getpid()}"
 SHORT = {"EASYJOBS_LEASE": "5", "EASYJOBS_HEARTBEAT": "1", "EASYJOBS_GRACE": "1"}
 """A manager that gives up on workers soon. The lease is longer than a watchdog takes to notice a blocked loop."""
 
+LONG = {"EASYJOBS_LEASE": "3600", "EASYJOBS_HEARTBEAT": "5"}
+"""A manager that gives up on no worker for its silence alone: whoever waits for a lease to be over waits too long, and
+a machine that has much else to do makes nothing run twice.
+"""
+
 PATIENCE = 60.0
 """Seconds until what does not come true is given up. Who waits goes on as soon as it is there: a machine that has much
 else to do costs time, and fails no story.

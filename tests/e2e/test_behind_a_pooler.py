@@ -10,7 +10,7 @@ import pytest
 from postgres_pooler import Pooler, own_pooler
 from postgres_server import fresh_schema, own_server, with_options
 from producing import Producer, reckon
-from support import Cluster, until
+from support import LONG, Cluster, until
 
 from easyjobs.stores.postgres.address import address_of
 
@@ -32,7 +32,7 @@ def pooler() -> Iterator[Pooler]:
 def pair(make: Make, pooler: Pooler) -> tuple[Cluster, Cluster]:
     """One manager with two workers, and one without."""
     store = with_options(pooler.url, schema=fresh_schema())
-    one, other = make(EASYJOBS_STORE=store), make(EASYJOBS_STORE=store)
+    one, other = make(EASYJOBS_STORE=store, **LONG), make(EASYJOBS_STORE=store, **LONG)
     one.start_manager()
     other.start_manager()
     one.until_connected(*(one.start_worker("play", wait=False) for _ in range(2)))

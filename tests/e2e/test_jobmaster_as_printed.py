@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import sqlalchemy
 from postgres_server import PostgresServer, fresh_schema, own_server
-from support import COMMAND, Cluster, Process, until
+from support import COMMAND, LONG, Cluster, Process, until
 
 Make = Callable[..., Cluster]
 
@@ -366,7 +366,7 @@ def test_a_run_that_is_told_to_stop_lets_its_job_end_and_leaves_the_others(clust
 
 
 def test_two_runs_share_the_jobs_and_none_runs_twice(make: Make, server: PostgresServer) -> None:
-    cluster = make(STORE=f"{server.url}?schema={fresh_schema()}")
+    cluster = make(STORE=f"{server.url}?schema={fresh_schema()}", **LONG)
     (cluster.folder / "held.py").write_text(dedent(HELD))
     command(cluster, "import held; held.master.deploy()")
     insert = "held.master.insert_job('held', 'hold', n % 3, {'name': str(n), 'letter': 'ALL'})"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 from producing import Producer, reckon
-from support import Cluster
+from support import LONG, Cluster
 
 from easyjobs import EasyJobsClient
 
@@ -102,7 +102,7 @@ def test_a_second_signal_ends_the_grace(house: Cluster) -> None:
 @pytest.mark.parametrize("app", [None, "manager:app"], ids=["command", "uvicorn"])
 def test_the_manager_leaves_under_load_whatever_its_clients_do(make: Make, app: str | None) -> None:
     # a lease that is longer than the server is patient with the client that waits
-    cluster = make(EASYJOBS_LEASE="10", EASYJOBS_STOP_GRACE="6")
+    cluster = make(EASYJOBS_STOP_GRACE="6", **LONG)
     manager = cluster.start_manager(app)
     cluster.start_worker("load", 20)
     cluster.start_worker("load", 20)

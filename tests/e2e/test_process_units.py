@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +23,7 @@ JOBS = {"small": 60, "middle": 30, "big": 6, "usual": 60, "limited": 24}
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     server = own_server()
     try:
-        with Fleet(tmp_path, f"{server.url}?schema=units_{os.getpid()}", 3) as fleet:
+        with Fleet(tmp_path, f"{server.url}?schema=units_{os.getpid()}", 3, EASYJOBS_LEASE="20") as fleet:
             yield fleet
     finally:
         server.close()
@@ -41,11 +43,17 @@ def start_worker(fleet: Fleet, n: int) -> Process:
 
 
 def kill(fleet: Fleet, worker: Process) -> None:
-    """kill -9; the ledger knows that what it and its child processes had begun has ended."""
+    """kill -9; the ledger knows that what it and its child processes had begun has ended. It is told before anybody
+    else can notice, and when they can say nothing more.
+    """
+    worker.send(signal.SIGSTOP)
     children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
-    worker.kill()
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGSTOP)
     with fleet.effects_file.open("a") as ledger:
         ledger.writelines(f"- 0 {pid} killed\n" for pid in (worker.pid, *children))
+    worker.kill()
 
 
 class Measured:

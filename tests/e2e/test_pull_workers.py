@@ -10,12 +10,9 @@ from typing import Any
 
 import pytest
 from pulling import beside, pull_worker
-from support import Cluster, until
+from support import LONG, Cluster, until
 
 Make = Callable[..., Cluster]
-
-LONG = {"EASYJOBS_LEASE": "3600", "EASYJOBS_HEARTBEAT": "5"}
-"""Whoever waits for a lease to be over waits too long."""
 
 
 def rows(cluster: Cluster, statement: str) -> list[Any]:
@@ -30,7 +27,7 @@ def submit_many(cluster: Cluster, start: int, end: int) -> None:
 
 
 def test_beside_websocket_workers_on_one_queue_each_job_runs_once(make: Make) -> None:
-    cluster = make()
+    cluster = make(**LONG)
     cluster.start_manager()
     workers = [cluster.start_worker("pulled", 4), pull_worker(cluster), pull_worker(cluster)]
     cluster.until_connected(*workers)

@@ -11,12 +11,9 @@ import asyncpg
 import pytest
 from postgres_server import PostgresServer, fresh_schema, own_server, with_options
 from pulling import pull_worker
-from support import SHORT, Cluster, Process, until
+from support import LONG, SHORT, Cluster, Process, until
 
 Make = Callable[..., Cluster]
-
-LONG = {"EASYJOBS_LEASE": "3600", "EASYJOBS_HEARTBEAT": "5"}
-"""Whoever waits for a lease to be over waits too long."""
 
 
 @pytest.fixture(scope="module")

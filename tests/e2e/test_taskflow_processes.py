@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import APPS, COMMAND, Cluster, Process, until
+from support import APPS, COMMAND, LONG, Cluster, Process, until
 
 Make = Callable[..., Cluster]
 
@@ -57,7 +57,7 @@ def runs(cluster: Cluster, *states: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_all_of_it_on_one_store(make: Make, kind: str, request: pytest.FixtureRequest) -> None:
-    cluster = make() if kind == "sqlite" else make(EASYJOBS_STORE=request.getfixturevalue("store_url"))
+    cluster = make(**LONG) if kind == "sqlite" else make(EASYJOBS_STORE=request.getfixturevalue("store_url"), **LONG)
     made = program(cluster, "init_db")
     assert (made.returncode, made.stdout) == (0, "the database has the tables, 2 workflows and 10 tasks\n")
     beside(cluster, "scheduler")
