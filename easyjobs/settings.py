@@ -138,7 +138,9 @@ def worker_settings(environ: Mapping[str, str] | None = None, **given: Any) -> W
     if isinstance(given.get("jobs_queue"), str):
         given["jobs_queue"] = [given["jobs_queue"]]
     environ = dict(os.environ if environ is None else environ)
-    if not environ.get(JOBMASTER_UNITS, "").strip().isdecimal():
+    try:
+        environ[JOBMASTER_UNITS] = str(int(environ.get(JOBMASTER_UNITS, "")))
+    except ValueError:
         environ.pop(JOBMASTER_UNITS, None)  # it counts for nothing, as it always has
     return _settings(WorkerSettings, given, environ)
 

@@ -150,12 +150,19 @@ def test_a_prefix_that_will_not_do_is_told_with_one_that_does(prefix: object) ->
         ({"JOBMASTER_SYSTEM_PROCESS_UNITS": "500"}, None, 500),
         ({"JOBMASTER_SYSTEM_PROCESS_UNITS": "500"}, 20, 20),
         ({"JOBMASTER_SYSTEM_PROCESS_UNITS": "500", "EASYJOBS_SYSTEM_PROCESS_UNITS": "30"}, None, 30),
+        ({"JOBMASTER_SYSTEM_PROCESS_UNITS": " 1_000 "}, None, 1000),  # an integer as Python writes it
         ({"JOBMASTER_SYSTEM_PROCESS_UNITS": "lots"}, None, None),
         ({"JOBMASTER_SYSTEM_PROCESS_UNITS": "1.5"}, None, None),
     ],
 )
 def test_process_units_are_said_or_found(environ: dict[str, str], given: int | None, units: int | None) -> None:
     assert worker_settings(environ, system_process_units=given).system_process_units == units
+
+
+@pytest.mark.parametrize("units", ["0", "-5"])
+def test_an_integer_that_no_machine_has_is_refused(units: str) -> None:
+    with pytest.raises(ConfigurationError, match="JOBMASTER_SYSTEM_PROCESS_UNITS"):
+        worker_settings({"JOBMASTER_SYSTEM_PROCESS_UNITS": units})
 
 
 def test_our_own_variable_for_process_units_must_be_a_number() -> None:
