@@ -248,22 +248,27 @@ class SimulatedCluster:
         system_process_units: int | None = None,
     ) -> None:
         """A worker process comes to life under a worker_id; `declare` gives it its tasks."""
+        node, worker = self.worker(
+            name, queue, max_tasks_per_worker=slots, system_process_units=system_process_units, drain_grace=20.0
+        )
+        declare(worker, node)
+        await worker.start()
+
+    def worker(self, name: str, queues: str | list[str], **settings: Any) -> tuple[Node, EasyJobsWorker]:
+        """A worker process under a worker_id; `start` it when it has its tasks."""
         node = self.network.node(name)
         worker = EasyJobsWorker(
-            queue,
-            max_tasks_per_worker=slots,
-            system_process_units=system_process_units,
+            queues,
             name=name,
             worker_id=name,
             connect=self._dialler(node),
             clock=self.clock,
             ids=self._ids(),
             watchdog=False,
-            drain_grace=20.0,
+            **settings,
         )
-        declare(worker, node)
         self.workers[name] = (node, worker)
-        await worker.start()
+        return node, worker
 
     def kill_worker(self, name: str, *, silent: bool = False) -> None:
         """As `kill -9`, or, `silent`, as when its machine loses power."""

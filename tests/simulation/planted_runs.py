@@ -10,7 +10,8 @@ import pytest
 from easyjobs.core import lifecycle
 from easyjobs.core.changes import Release
 from easyjobs.core.events import Spread
-from easyjobs.core.job import Job
+from easyjobs.core.job import Edge, Job
+from easyjobs.faces import conducting
 from easyjobs.hub import running
 from easyjobs.hub.running import Running
 from easyjobs.hub.services.sweeper import Sweeper
@@ -122,6 +123,17 @@ def what_a_group_waited_for_is_a_part_of_it(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Turns, "_members", members)
 
 
+def a_bad_end_holds_nobody(patch: pytest.MonkeyPatch) -> None:
+    """Who waits for a node begins when that has ended, however it did."""
+    patch.setattr(running, "Edge", lambda first, then, bad: Edge(first, then, "count" if bad == "skip" else bad))
+
+
+def who_resumes_a_run_tells_all_of_it_again(patch: pytest.MonkeyPatch) -> None:
+    """That a script failed is told by each process that sees it."""
+    told = conducting.failure
+    patch.setattr(conducting, "failure", lambda *what: msgspec.structs.replace(told(*what), key=None))
+
+
 FOUND = (
     (a_run_ends_with_its_leaves, "and these go on"),
     (results_are_those_of_another_run, "was given .*, (not|and the item is)|gives .* did not"),
@@ -133,6 +145,8 @@ FOUND = (
     (a_whole_run_is_taken_for_an_ended_one, "goes on before"),
     (only_the_last_page_counts, "map .* counts"),
     (nobody_stops_the_nodes, "in peace these did not end.*patience"),
+    (a_bad_end_holds_nobody, "goes on before|ended as failed"),
+    (who_resumes_a_run_tells_all_of_it_again, r"failed; told by \[\(.*\), \("),
     (what_a_group_waited_for_is_a_part_of_it, r"group .* is failed, and its members are \['completed"),
 )
 """A bug, and what of a violation's words must be there when the right invariant has found it."""

@@ -14,6 +14,7 @@ from easyjobs.tasks import introspection
 from easyjobs.testing.network import Node
 from tests.simulation.flows import declare_late, declare_parts
 from tests.simulation.ledger import Ledger
+from tests.simulation.plans import declare_scripts
 from tests.simulation.turns import COVERED, FRESH, KINDS
 
 TASKS = (
@@ -230,14 +231,16 @@ class Players:
         async def notice(failure: dict[str, Any]) -> Any:
             return await said(failure["task"])
 
-        @task()
-        async def fatal(n: int) -> Any:
-            job = current_job()
-            if n % 2 and job.attempt > 1:
-                return await said(n)
-            ledger.crashes.took_its_worker(job)
+        async def die() -> None:
+            ledger.crashes.took_its_worker(current_job())
             self._kill(node)
             await node.gate()
+
+        @task()
+        async def fatal(n: int) -> Any:
+            if n % 2 and current_job().attempt > 1:
+                return await said(n)
+            await die()
 
         @task(retries=2, retry_delay=1)
         async def base(n: int) -> Any:
@@ -298,6 +301,8 @@ class Players:
                     raise
                 await asyncio.sleep(3)  # it does not stop at once, nor as one that was cancelled
             return await said("replaced")
+
+        declare_scripts(task, said, lambda id: ledger.rows[id], die)
 
         chained = {"fresh": fresh, "cover": cover, "first": first, "needing": needing, "telling": telling}
         ledger.runs.know(declare_parts(worker, task, said, lambda id: ledger.rows[id], chained))

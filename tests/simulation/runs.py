@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 from easyjobs.core.job import Job
 from easyjobs.core.states import COMPLETED, FINAL, QUEUED, RETRY, RUNNING, WAITING
+from easyjobs.core.task import TaskSpec
 from easyjobs.core.workflow import Calling, Graph, Node, put, taken
-from easyjobs.tasks.workflows import BoundWorkflow
 from tests.simulation.crashes import Violation
 from tests.simulation.flows import AT_ONCE
 
 BEGUN = (QUEUED, RUNNING, RETRY, COMPLETED)
+
+
+class Drawn(Protocol):
+    """A workflow, whatever it was made of."""
+
+    @property
+    def name(self) -> str:
+        """Its task's."""
+
+    @property
+    def spec(self) -> TaskSpec:
+        """That of its task."""
+
+    @property
+    def graph(self) -> Graph:
+        """What it draws."""
 
 
 class Runs:
@@ -21,13 +37,13 @@ class Runs:
 
     def __init__(self) -> None:
         self.rows: dict[str, Job] = {}
-        self._workflows: dict[str, BoundWorkflow[Any, Any]] = {}
+        self._workflows: dict[str, Drawn] = {}
         self._jobs: dict[str, dict[str, None]] = {}  # of each run
         self._nodes: dict[str, dict[str, str]] = {}  # of each run: the jobs of its nodes by name
         self._members: dict[str, dict[str, str]] = {}  # of each map: its members by name
         self._waiting_for: dict[str, dict[str, list[str]]] = {}  # of each workflow: who waits for a node, by name
 
-    def know(self, workflows: list[BoundWorkflow[Any, Any]]) -> None:
+    def know(self, workflows: Sequence[Drawn]) -> None:
         """These are what runs are made of. May be repeated."""
         for workflow in workflows:
             if workflow.name not in self._workflows:

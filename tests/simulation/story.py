@@ -12,6 +12,7 @@ from easyjobs.background import Nursery
 from easyjobs.client import EasyJobsClient
 from easyjobs.core.states import FINAL
 from easyjobs.errors import ConnectionLost, JobFailed, Refused, StoreError, WaitTimeout
+from easyjobs.faces import conducting
 from easyjobs.hub import running
 from easyjobs.tasks import decorator, workflows
 from easyjobs.tasks.handle import Call
@@ -21,6 +22,7 @@ from easyjobs.testing.simulated import SimulatedCluster
 from tests.simulation.crashes import Violation
 from tests.simulation.flows import AT_ONCE, ENDLESS, NARROW, PAGE, WORKFLOWS, arguments_for
 from tests.simulation.ledger import Ledger
+from tests.simulation.plans import EVERY, Conducted
 from tests.simulation.players import CHAINS, CRAFTS, TASKS, Players, signature_of
 from tests.simulation.ticks import SCHEDULES
 from tests.simulation.turns import COVERED
@@ -257,6 +259,7 @@ class Story:
         with (
             patch.object(running, "PAGE", PAGE),
             patch.object(running, "LIVE_AT_ONCE", PAGE),
+            patch.object(conducting, "EVERY", EVERY),
             patch.object(decorator, "signature_of", signature_of),
             patch.object(workflows, "signature_of", signature_of),
         ):
@@ -275,9 +278,13 @@ class Story:
         work.append(self.nursery.spawn(self.guarded(self.run_workflows(self.cluster.client("c3"))), "client"))
         self.nursery.spawn(self.stop_the_endless(self.cluster.client("c4")), "stop")
         self.nursery.spawn(self.come_late(), "late")
+        plan = Conducted("plan", self.cluster, self.ledger, self.chance)
+        if self.chance.random() < 0.5:
+            work.append(self.nursery.spawn(self.guarded(plan.play()), "plan"))
         await self.heap(("limited",), 2 * self.ledger.limit)
         await self.strike()
         self.heal()
+        plan.in_peace = True
         await asyncio.wait(work, timeout=CALM_AFTER)
         self.judge()
         await self.converge()
