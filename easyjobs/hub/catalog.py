@@ -31,6 +31,10 @@ class Entry:
         self.turns = bool(spec.options.needs or spec.options.write_all or spec.graph)
         self.checker = Checker(spec.signature)
 
+    def seen(self, known: KnownTask) -> None:
+        """The store has it so."""
+        self.stored, self.idle = True, known.idle_since is not None
+
     def needed(self) -> bool:
         """Somebody needs it; whether the store must be told, because it believes that nobody does."""
         idle, self.idle = self.idle, False
@@ -58,8 +62,9 @@ class Catalog:
     def load(self, known: list[KnownTask]) -> None:
         """Take in what the store kept."""
         for task in sorted(known, key=lambda k: k.seen_at):
-            self._put(Entry(task.spec, task.seen_at, task.seen_at))
-        self._note(known)
+            entry = Entry(task.spec, task.seen_at, task.seen_at)
+            entry.seen(task)
+            self._put(entry)
 
     def add(self, spec: TaskSpec, now: float, since: float | None = None) -> bool:
         """A worker that started at `since` (None: now) offers this task. Whether that must be stored.
@@ -88,12 +93,18 @@ class Catalog:
 
     def learn(self, known: list[KnownTask]) -> bool:
         """Take in what other managers have stored meanwhile; whether any of it is news."""
-        news = [task for task in known if (one := self._by_lane.get(task.spec.lane)) is None or one.spec != task.spec]
+        news = []
+        for task in known:
+            entry = self._by_lane.get(task.spec.lane)
+            if entry is None or entry.spec != task.spec:
+                news.append(task)
+            else:
+                entry.seen(task)
         for task in sorted(news, key=lambda k: k.seen_at):
             entry = self._by_lane.get(task.spec.lane)
             if entry is None or entry.seen_at < task.seen_at:
                 self.add(task.spec, task.seen_at, task.seen_at)
-        self._note(known)
+                self._by_lane[task.spec.lane].seen(task)
         return bool(news)
 
     def missing(self, known: list[KnownTask]) -> list[Lane]:
@@ -117,12 +128,6 @@ class Catalog:
         self.version += 1
         if self.sought:
             self.sought = freshness.sought(one.spec for one in self._by_lane.values())
-
-    def _note(self, known: list[KnownTask]) -> None:
-        for task in known:
-            entry = self._by_lane.get(task.spec.lane)
-            if entry is not None and entry.spec == task.spec:
-                entry.stored, entry.idle = True, task.idle_since is not None
 
     def _put(self, entry: Entry, current: Entry | None = None) -> None:
         spec = entry.spec

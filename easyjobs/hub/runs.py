@@ -134,10 +134,12 @@ class Runs:
 
     def _named(self, name: str) -> list[Entry]:
         queue, _, task = name.rpartition(":")
-        if not queue:
-            return [entry for entry in self._workflows() if entry.lane.task == task]
-        named = self._catalog.get(queue, task)
-        return [] if named is None or named.spec.graph is None else [named]
+        named = [
+            entry
+            for entry in self._catalog.entries
+            if entry.spec.graph is not None and entry.lane.task == task and queue in ("", entry.lane.queue)
+        ]
+        return [entry for entry in named if not entry.spec.passing] or named
 
     def _workflows(self) -> list[Entry]:
         return [entry for entry in self._catalog.shown if entry.spec.graph is not None]
