@@ -119,7 +119,7 @@ class Ledger:
 
     def _needing(self, row: Job) -> None:
         rule = self.chains.get(row.task, {}).get("run_before", ())
-        if not rule:
+        if not rule or row.id in self.kept:
             return
         there = [self.rows[id] for id in self.needs.get(row.id, ()) if id in self.rows]
         there = [job for job in there if job.id != row.run or job.turn == "expand"]  # a run that is whole holds nobody
