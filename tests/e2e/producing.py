@@ -47,7 +47,7 @@ class Producer:
         until(lambda: len(self.acknowledged) >= number, f"{number} jobs are acknowledged")
 
     async def _produce(self) -> None:
-        async with EasyJobsClient(self._cluster.url, self._cluster.secret, connect_timeout=30) as client:
+        async with EasyJobsClient(self._cluster.url, self._cluster.secret, connect_timeout=60) as client:
             going: set[asyncio.Task[None]] = set()
             n = 0
             while not self._over:

@@ -114,7 +114,7 @@ def test_the_manager_leaves_under_load_whatever_its_clients_do(make: Make, app: 
     async def with_clients_that_stay(producer: Producer) -> None:
         nonlocal took, manager
         async with (
-            EasyJobsClient(cluster.url, cluster.secret) as watcher,
+            EasyJobsClient(cluster.url, cluster.secret, connect_timeout=60) as watcher,
             httpx.AsyncClient(trust_env=False, timeout=60, headers=cluster.http.headers) as http,
         ):
             assert (await http.get(f"{cluster.url}/health/live")).status_code == 200
