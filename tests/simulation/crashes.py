@@ -17,6 +17,9 @@ MOST_CRASHES: Final = 3
 NOT_AGAIN: Final = ("once",)
 """Tasks that are not to run again when their worker died."""
 
+AWAITING: Final = ("parent", "on_task_fail")
+"""Tasks that do nothing but await other jobs."""
+
 FAILURES: Final = 25
 OF_TASKS: Final = 3
 WITHIN: Final = 30.0
@@ -59,7 +62,7 @@ class Crashes:
         if here and (lonely or any(here.values())):
             tasks = ", ".join(sorted(other.task for other in here))
             self.broken.append(Violation(f"{job.id} {job.task} began beside {tasks}: not alone after a crash"))
-        if job.task != "parent":
+        if job.task not in AWAITING:
             here[job] = lonely
         try:
             yield
