@@ -38,7 +38,7 @@ class Producer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over = True
-        self._thread.join(40)
+        self._thread.join(90)
         assert not self._thread.is_alive()
         if error is None:
             assert self.errors == []
