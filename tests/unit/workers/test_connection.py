@@ -186,8 +186,10 @@ def test_a_worker_replaced_by_a_newer_session_stops_its_jobs_and_stays_away(capl
         await manager.welcome()
         await manager.assign(assignment("a", "slow"))
         await manager.hear(Started)
+        assert not worker.replaced
         await manager.link.close(4409, "replaced")
         await asyncio.sleep(60)
+        assert worker.replaced
         assert manager.dialled == 1
         assert not worker.connected
         assert worker._engine is not None
