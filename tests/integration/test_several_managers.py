@@ -103,6 +103,25 @@ def test_submitted_to_one_run_by_a_worker_of_another_awaited_on_a_third_cancelle
     story(tell)
 
 
+def test_what_a_worker_said_to_one_manager_before_it_went_to_another_changes_nothing() -> None:
+    """Its hello arrives seconds after it left that connection, and after the next one was welcomed elsewhere."""
+
+    async def tell(cluster: SimulatedCluster) -> None:
+        await at_home(cluster, "w", ONE)
+        cluster.homes["w"] = TWO
+        cluster.network.forsake("w", 5.0)
+        cluster.network.reset("w", ONE)
+        await until(lambda: not cluster.network._forsaken)
+        cluster.homes["w"] = THREE
+        await until(lambda: of_worker(cluster, "w", THREE) is not None, 2.0)
+        handle = await guest(cluster, "c", FOUR).submit("play", "long", [20])
+        assert await handle.result(timeout=60.0) == "attempt 1"
+        assert of_worker(cluster, "w", THREE) is not None
+        assert not cluster.workers["w"][1].replaced
+
+    story(tell)
+
+
 def test_a_killed_managers_workers_go_on_elsewhere_within_six_seconds() -> None:
     async def tell(cluster: SimulatedCluster) -> None:
         await at_home(cluster, "w", TWO)
