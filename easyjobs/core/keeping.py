@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from typing import Literal, NamedTuple, TypeAlias
 
 from easyjobs.core.job import Lane
+from easyjobs.core.task import TaskSpec
 
 Fate: TypeAlias = Literal["stays", "needed", "idle", "goes"]
 """`stays` as it is; is `needed` again; is `idle` from now on; `goes`."""
@@ -37,3 +39,11 @@ def fate(task: Known, now: float, keep: float) -> Fate:
     if task.idle_since is None:
         return "idle"
     return "goes" if task.passing or task.idle_since <= now - keep else "stays"
+
+
+def is_offered(task: TaskSpec, offers: AbstractSet[Lane]) -> bool:
+    """Whether somebody who `offers` these lanes brings the task along. One that is pushed elsewhere nobody offers: who
+    serves its queue may have brought it.
+    """
+    lane = task.lane
+    return lane in offers or (task.destination is not None and any(one.queue == lane.queue for one in offers))

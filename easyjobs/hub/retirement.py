@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from easyjobs.core.changes import PutTask, Write
 from easyjobs.core.job import Lane
+from easyjobs.core.keeping import is_offered
 from easyjobs.hub.catalog import Catalog
 from easyjobs.hub.committer import Committer
 from easyjobs.hub.entries import Chore
@@ -39,7 +40,7 @@ class Retirement:
                 continue
             newest = self._catalog.get(lane.queue, lane.task) is entry
             asked = newest and (lane.queue, lane.task) in used
-            if asked or lane in self.declared or self._roster.offered(lane):
+            if asked or lane in self.declared or is_offered(entry.spec, self._roster.lanes()):
                 back.append(PutTask(entry.spec, self._store.now()))
             else:
                 self._catalog.drop(lane)

@@ -52,9 +52,9 @@ def lanes_offered(offers: Iterable[str]) -> set[Lane]:
     return found
 
 
-def is_passing(spec: str) -> bool:
-    """Whether a task was made for one run, by its specification; one that cannot be read was not."""
+def task_of(spec: str) -> TaskSpec | None:
+    """A specification; None where it cannot be read."""
     try:
-        return _spec(spec).passing
+        return _spec(spec)
     except msgspec.DecodeError:
-        return False
+        return None

@@ -36,7 +36,7 @@ from easyjobs.core.changes import (
     Write,
 )
 from easyjobs.core.job import Attempt, Edge, Job, Lane, LogLine, Session
-from easyjobs.core.keeping import Known, fate
+from easyjobs.core.keeping import Known, fate, is_offered
 from easyjobs.core.schedule import Schedule
 from easyjobs.core.states import CLAIMABLE, COMPLETED, QUEUED, RUNNING, WAITING
 from easyjobs.stores.base import SETTABLE, KnownTask, Pause, Retired
@@ -281,7 +281,7 @@ class Tables:
         offered = lanes_offered(session.offers for session in self._sessions.values() if session.state == "live")
         for lane in page:
             known = self._tasks[lane]
-            becomes = fate(self._needed(lane, known, lane in offered), now, keep)
+            becomes = fate(self._needed(lane, known, is_offered(known.spec, offered)), now, keep)
             if becomes == "goes" and not any(job.lane == lane for job in self._jobs.values()):
                 del self._tasks[lane]
                 gone.append(lane)

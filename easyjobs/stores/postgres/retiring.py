@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from easyjobs.core.job import Lane
-from easyjobs.core.keeping import Known, fate
+from easyjobs.core.keeping import Known, fate, is_offered
 from easyjobs.stores.base import Retired
-from easyjobs.stores.documents import is_passing, lanes_offered, schedules_of
+from easyjobs.stores.documents import lanes_offered, schedules_of, task_of
 from easyjobs.stores.postgres import texts
 from easyjobs.stores.postgres.channel import Connection
 
@@ -45,8 +45,9 @@ async def retire_tasks(connection: Connection, now: float, keep: float, after: L
     for queue, name, signature, idle_since, spec, newer, paused, used in page:
         lane = Lane(queue, name, signature)
         named, in_use = paused or (queue, name) in scheduled, used or (queue, name) in running
-        task = Known(lane, idle_since, is_passing(spec), newer, lane in offered, named, in_use)
-        becomes = fate(task, now, keep)
+        task = task_of(spec)
+        passing, brought = task is not None and task.passing, task is not None and is_offered(task, offered)
+        becomes = fate(Known(lane, idle_since, passing, newer, brought, named, in_use), now, keep)
         if becomes == "goes" and await connection.fetchval(_FORGET, *lane):
             gone.append(lane)
         elif becomes != "stays":

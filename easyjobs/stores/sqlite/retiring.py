@@ -6,9 +6,9 @@ from sqlite3 import Connection
 from typing import Final
 
 from easyjobs.core.job import Lane
-from easyjobs.core.keeping import Known, fate
+from easyjobs.core.keeping import Known, fate, is_offered
 from easyjobs.stores.base import Retired
-from easyjobs.stores.documents import is_passing, lanes_offered, schedules_of
+from easyjobs.stores.documents import lanes_offered, schedules_of, task_of
 
 _PAGE: Final = (
     "SELECT queue, name, signature, idle_since, spec,"
@@ -37,8 +37,9 @@ def retire_tasks(connection: Connection, now: float, keep: float, after: Lane | 
     for queue, name, signature, idle_since, spec, newer, paused, used in page:
         lane = Lane(queue, name, signature)
         named = bool(paused) or (queue, name) in scheduled
-        task = Known(lane, idle_since, is_passing(spec), bool(newer), lane in offered, named, bool(used))
-        becomes = fate(task, now, keep)
+        task = task_of(spec)
+        passing, brought = task is not None and task.passing, task is not None and is_offered(task, offered)
+        becomes = fate(Known(lane, idle_since, passing, bool(newer), brought, named, bool(used)), now, keep)
         if becomes == "goes" and connection.execute(_FORGET, lane).rowcount:
             gone.append(lane)
         elif becomes != "stays":

@@ -90,6 +90,17 @@ class RetiringCases(Cases):
         await _goes_a_month_from_now(play, spec)
 
     @story
+    async def test_a_task_that_is_pushed_elsewhere_stays_while_a_live_worker_serves_its_queue(self, play: Play) -> None:
+        spec = _spec(destination="fpga")
+        await _know(play, spec)
+        await play.arrive(play.session(offers=msgspec.json.encode([_spec("other").lane]).decode()))
+        await _stays_while_needed(play)
+        await play.commit(LoseSession("s1", 1, play.store.now()))
+        elsewhere = msgspec.json.encode([Lane("other", "load", "")]).decode()
+        await play.arrive(play.session("s2", offers=elsewhere))
+        await _goes_a_month_from_now(play, spec)
+
+    @story
     async def test_who_offers_it_with_other_parameters_does_not_keep_it(self, play: Play) -> None:
         old, new = _spec(parameter="a"), _spec(parameter="b")
         await _know(play, old)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from easyjobs.core.job import Lane
-from easyjobs.core.keeping import Fate, Known, fate
+from easyjobs.core.keeping import Fate, Known, fate, is_offered
+from easyjobs.core.signature import Signature
+from easyjobs.core.task import TaskSpec
 
 UNNEEDED = Known(
     Lane("q", "t", ""), idle_since=None, passing=False, newer=False, offered=False, named=False, used=False
@@ -42,3 +45,13 @@ def test_what_was_made_for_one_run_goes_at_the_next_look() -> None:
     assert _fate(passing=True) == "idle"
     assert _fate(passing=True, idle_since=99.9) == "goes"
     assert _fate(passing=True, idle_since=99.9, used=True) == "needed"
+
+
+def test_what_is_pushed_elsewhere_is_brought_by_who_serves_its_queue() -> None:
+    task = TaskSpec("q", "t", Signature(()))
+    pushed = msgspec.structs.replace(task, destination="fpga")
+    beside, elsewhere = task.lane._replace(task="other"), task.lane._replace(queue="other")
+    assert is_offered(task, {task.lane})
+    assert not is_offered(task, {beside})
+    assert is_offered(pushed, {beside, elsewhere})
+    assert not is_offered(pushed, {elsewhere})
