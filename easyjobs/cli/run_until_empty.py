@@ -15,7 +15,7 @@ from easyjobs.cli.text import plain, table
 from easyjobs.errors import ConfigurationError
 from easyjobs.faces.jobmaster import JobMaster, RanJob
 from easyjobs.settings import manager_settings
-from easyjobs.workers.signals import stop_signals
+from easyjobs.workers.signals import until_told
 
 FAILED = 1
 LONGEST = 60
@@ -46,18 +46,10 @@ def command(target: str, store: str | None, slots: int | None, raw: bool) -> Non
 
 
 async def _run(master: JobMaster, slots: int | None) -> list[RanJob]:
-    running = asyncio.current_task()
-
-    def stop(told: object = None) -> None:
-        if running is not None:
-            running.cancel()
-
-    with stop_signals(stop) as told:
-        told.add_done_callback(stop)
-        try:
-            return await master.run_async(slots)
-        except asyncio.CancelledError:
-            raise click.Abort from None
+    try:
+        return await until_told(master.run_async(slots))
+    except asyncio.CancelledError:
+        raise click.Abort from None
 
 
 def find_master(target: str, store: str | None) -> JobMaster:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import nullcontext, redirect_stdout
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -16,7 +16,7 @@ import msgspec
 
 from easyjobs.cli.asking import as_json, print_json
 from easyjobs.cli.collector import spare_the_collector
-from easyjobs.cli.logs import EXITS, OTHERWISE
+from easyjobs.cli.logs import EXITS, INTERRUPTED, OTHERWISE
 from easyjobs.cli.modules import load, named
 from easyjobs.cli.moment import NONE, Moment
 from easyjobs.cli.text import plain, table
@@ -26,6 +26,7 @@ from easyjobs.errors import ConfigurationError, EasyJobsError
 from easyjobs.faces.pulling import pull, schedule
 from easyjobs.faces.taskflow import Taskflow
 from easyjobs.faces.tasks import PRIORITIES
+from easyjobs.workers.signals import until_told
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -235,11 +236,15 @@ def queue_workflow(taskflow: Taskflow, /, name: str, raw: bool, **options: Any) 
 def run_task(taskflow: Taskflow, task: str, params: dict[str, Any], raw: bool, log_level: str) -> None:
     """Run one job of a task here and now: a new one of the task NAME, or the one ID that waits for a worker.
 
-    The exit code is 0 when it completed, 1 when it failed, 3 when it was cancelled or skipped.
+    The exit code is 0 when it completed, 1 when it failed, 3 when it was cancelled or skipped. Ctrl-C and SIGTERM stop
+    it: a new job is cancelled, one that waited before waits again; then the exit code is 130.
     """
     _log(log_level)
     with redirect_stdout(sys.stderr) if raw else nullcontext():  # tasks may print, and what we print is JSON then
-        job = _run(taskflow.run_task_async(task, params))
+        job = _run(_or_stopped(taskflow.run_task_async(task, params)))
+    if job is None:
+        click.echo("stopped: a new job is cancelled, one that waited before waits again", err=True)
+        sys.exit(INTERRUPTED)
     if raw:
         print_json(_shown(job))
     elif job.state == "completed":
@@ -281,6 +286,13 @@ async def _declared(taskflow: Taskflow) -> None:
 
 def _run(work: Any) -> Any:
     return asyncio.run(work)
+
+
+async def _or_stopped(work: Coroutine[Any, Any, Job]) -> Job | None:
+    try:
+        return await until_told(work)
+    except asyncio.CancelledError:
+        return None
 
 
 def _log(level: str) -> None:

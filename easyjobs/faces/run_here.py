@@ -50,7 +50,8 @@ async def run_here(hub: Hub, application: Application, task: str, params: dict[s
 
     Nothing is given out by `hub`, which is ours alone, but in the commit that makes this job the most urgent one: so
     the worker here begins it, and none of the others that wait. Should the job have to wait for a limit, a worker
-    elsewhere may be quicker; then its end is waited for.
+    elsewhere may be quicker; then its end is waited for. When we are cancelled, a new job is too, and one that was
+    there before is handed back.
     """
     existing = await _claimable(hub, task) if is_job_id(task) else None
     if existing is not None and existing.queue != application.queue:
@@ -68,10 +69,16 @@ async def run_here(hub: Hub, application: Application, task: str, params: dict[s
         while not worker.connected:  # noqa: ASYNC110 - a few milliseconds, once
             await asyncio.sleep(LOOK)
         id = existing.id if existing is not None else await _made(hub, application.queue, name, params)
-        await _begin(hub, id)
-        await worker.stop(LONGEST)
-        return await _rested(hub, id)
+        try:
+            await _begin(hub, id)
+            await worker.stop(LONGEST)
+            return await _rested(hub, id)
+        except asyncio.CancelledError:
+            if existing is None:
+                await hub.cancel(id, "whoever ran it")
+            raise
     finally:
+        worker.hurry()
         await worker.stop(0.0)
         await nursery.close()
 

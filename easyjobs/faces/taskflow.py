@@ -187,7 +187,7 @@ class Taskflow:
     async def run_task_async(self, task: str, params: Mapping[str, Any] | None = None) -> Job:
         """Run one job here and now, once: a new one of the task of this name, or the one of this id, which must wait
         for a worker, or for being pushed: this is what it may be pushed to. The job as it is then; one that failed and
-        has retries left is in state `retry`.
+        has retries left is in state `retry`. To cancel this cancels a new job, and hands back one that was there.
 
         :raises NotFound: there is no such task or job. Conflict: the job cannot begin now.
         """

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -32,3 +35,22 @@ def stop_signals(hurry: Callable[[], None]) -> Iterator[asyncio.Future[None]]:
     finally:
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)
+
+
+async def until_told(work: Awaitable[T]) -> T:
+    """What `work` gives; SIGTERM and SIGINT cancel it, each once more. On the event loop of the main thread.
+
+    :raises asyncio.CancelledError: such a signal came.
+    """
+    running = asyncio.current_task()
+
+    def stop(told: object = None) -> None:
+        if running is not None:
+            running.cancel()
+
+    with stop_signals(stop) as told:
+        told.add_done_callback(stop)
+        try:
+            return await work
+        finally:
+            told.remove_done_callback(stop)

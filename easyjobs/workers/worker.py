@@ -277,6 +277,11 @@ class EasyJobsWorker(DeclaresWorkflows, DeclaresScripts):
         if self._engine is engine:
             self._engine = self._stopping = None
 
+    def hurry(self) -> None:
+        """End the grace of a `stop` that goes on, now. May be called at any time."""
+        if self._engine is not None:
+            self._engine.runner.hurry()
+
     async def run(self) -> None:
         """Start, work until SIGTERM or SIGINT, and stop; for a process that is nothing but this worker.
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -18,6 +19,21 @@ from support import APPS, COMMAND, LONG, Cluster, Process, until
 
 Make = Callable[..., Cluster]
 
+STOPPED = """
+import time
+from pathlib import Path
+from easyjobs import Task, Taskflow
+
+class Waits(Task):
+    def execute(self, task_instance):
+        Path("begun").touch()
+        while not task_instance.cancelled:
+            time.sleep(0.01)
+
+taskflow = Taskflow()
+taskflow.add_tasks([Waits(name="waits")])
+taskflow.cli()
+"""
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "taskflow"
 
 
@@ -97,6 +113,19 @@ def test_all_of_it_on_one_store(make: Make, kind: str, request: pytest.FixtureRe
     assert again.returncode == 0
     until(lambda: len(runs(cluster, "completed")) == 13, "it was repeated, and completed")
     assert [line.what for line in cluster.effects()[before:]] == ["needs", "last"], "what had completed was kept"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_task_that_runs_here_is_stopped_by_a_signal(make: Make, number: signal.Signals) -> None:
+    cluster = make()
+    (cluster.folder / "stopped.py").write_text(STOPPED)
+    command = [sys.executable, "stopped.py", "run_task", "waits"]
+    process = cluster.start("run_task", command, environment(cluster))
+    until(lambda: (cluster.folder / "begun").exists(), "it runs")
+    process.send(number)
+    assert process.wait() == 130
+    assert "stopped: a new job is cancelled" in process.said()
+    assert "Traceback" not in process.said()
 
 
 def test_the_words_of_its_commands(make: Make) -> None:

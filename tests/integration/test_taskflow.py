@@ -444,6 +444,23 @@ async def test_one_job_is_run_here_and_no_other(file: str) -> None:
                 await taskflow.run_task_async(unknown)
 
 
+async def test_who_stops_what_runs_here_cancels_a_new_job_and_hands_back_one_that_was_there(file: str) -> None:
+    patient = Patient(name="p")
+    taskflow = application(file, patient)
+    waits = await taskflow.queue_task_async("p")
+    for name in ("p", waits.id):
+        running = asyncio.ensure_future(taskflow.run_task_async(name))
+        await asyncio.to_thread(patient.begun.wait, 20)
+        patient.begun.clear()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    async with taskflow.hub() as hub:
+        (new,) = await found(hub, task="p", state="cancelled")
+        assert patient.killed == [new.id, waits.id]
+        assert (await hub.job(waits.id)).state == "queued"
+
+
 async def test_it_is_run_here_also_where_others_have_nothing_to_do_or_must_wait_for_it(store: str) -> None:
     gate, begun = threading.Event(), threading.Event()
 
