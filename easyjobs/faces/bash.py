@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from easyjobs.errors import RegistrationError
+from easyjobs.errors import ConfigurationError, RegistrationError
 from easyjobs.faces.instances import TaskInstance
 from easyjobs.faces.tasks import Task
 from easyjobs.tasks.scripts import Command
@@ -43,8 +43,15 @@ class BashTask(Task):
         super().__init__(**task)
         if command is None and type(self).get_command is BashTask.get_command:
             raise RegistrationError(f"task {self.name!r}: BashTask needs a command=")
+        if command is not None and (not isinstance(command, str) or "\0" in command):
+            raise RegistrationError(
+                f"task {self.name!r}: a command is a text for bash, such as 'ls -l', not {command!r}"
+            )
         self.command = command
-        self.program = Command(("env",), dict(env or {}), cwd, input_file, output_file)
+        try:
+            self.program = Command(("env",), dict(env or {}), cwd, input_file, output_file).complete()
+        except ConfigurationError as error:
+            raise RegistrationError(f"task {self.name!r}: {error}") from None
 
     def get_command(self, task_instance: TaskInstance) -> str:
         """The command of one execution; called in the worker. Override it for one that depends on parameters or on

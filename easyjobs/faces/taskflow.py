@@ -8,7 +8,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -25,6 +25,8 @@ from easyjobs.protocol.messages import Submission
 from easyjobs.tasks.context import current_job
 from easyjobs.tasks.handle import JobHandle
 from easyjobs.workers.worker import EasyJobsWorker
+
+T = TypeVar("T")
 
 QUEUE: Final = "taskflow"
 
@@ -55,7 +57,7 @@ class Taskflow:
 
         :raises RegistrationError: one has the name of another, or cannot be.
         """
-        for one in workflows:
+        for one in _all_are(Workflow, workflows, "add_workflows"):
             if one.name in self.workflows and self.workflows[one.name] is not one:
                 raise RegistrationError(f"there are two workflows {one.name!r}")
             one.spec(self.queue)
@@ -67,7 +69,7 @@ class Taskflow:
 
         :raises RegistrationError: one has the name of another, is part of a workflow, or cannot be.
         """
-        for one in tasks:
+        for one in _all_are(Task, tasks, "add_tasks"):
             if one.workflow is not None:
                 raise RegistrationError(
                     f"task {one.name!r} is part of workflow {one.workflow.name!r}: add that, with add_workflows"
@@ -207,6 +209,15 @@ class Taskflow:
     def cli(self, arguments: Sequence[str] | None = None) -> None:
         """The commands of this application, as `python main.py --help` lists them; for `if __name__ == "__main__":`."""
         import_module("easyjobs.cli.taskflow").main(self, arguments)
+
+
+def _all_are(kind: type[T], given: Iterable[T], called: str) -> Iterable[T]:
+    """What was given to be added, which people get wrong: one in place of a list, tasks for workflows."""
+    listed = list(given) if isinstance(given, Iterable) else [given]
+    for one in listed:
+        if not isinstance(one, kind) or one is given:
+            raise RegistrationError(f"{called} takes a list of {kind.__name__}s, not {one!r}")
+    return listed
 
 
 def _kill(task: Task, instance: TaskInstance) -> None:

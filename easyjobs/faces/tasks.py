@@ -78,6 +78,8 @@ class Task:
         timezone: str = "UTC",
     ) -> None:
         self.name = _named(name, "task")
+        if workflow is not None and not isinstance(workflow, Workflow):
+            raise RegistrationError(f"task {self.name!r}: workflow must be a Workflow, not {workflow!r}")
         self.workflow = workflow
         self.active = active
         self.title = title or ""
@@ -118,10 +120,13 @@ class Task:
     def depends_on(self: T, *others: Task | Iterable[Task]) -> T:
         """Run only when these tasks of the same workflow have completed; itself. May be called again.
 
-        :raises RegistrationError: one is of no workflow, or of another.
+        :raises RegistrationError: one is no task, of no workflow, or of another.
         """
-        for other in others:
-            for parent in [other] if isinstance(other, Task) else other:
+        given: list[Any] = list(others)
+        for other in given:
+            for parent in other if isinstance(other, Iterable) and not isinstance(other, str) else [other]:
+                if not isinstance(parent, Task):
+                    raise RegistrationError(f"task {self.name!r} can depend on tasks, not on {parent!r}")
                 if self.workflow is None or parent.workflow is not self.workflow:
                     raise RegistrationError(
                         f"task {self.name!r} cannot depend on {parent.name!r}: both must be part of one workflow"

@@ -95,6 +95,13 @@ def test_what_cannot_be_is_refused_when_it_is_added() -> None:
     a.depends_on(b.depends_on(a))
     with pytest.raises(RegistrationError, match="workflow 'circle': tasks may not depend on themselves"):
         taskflow.add_workflows([circle])
+    wrong: Any
+    for wrong in (Empty(name="t"), [None], [flow("one", "a")], "t"):
+        with pytest.raises(RegistrationError, match="add_tasks takes a list of Tasks, not"):
+            taskflow.add_tasks(wrong)
+    for wrong in (flow("one", "a"), [Empty(name="t")], None):
+        with pytest.raises(RegistrationError, match="add_workflows takes a list of Workflows, not"):
+            taskflow.add_workflows(wrong)
     assert (taskflow.workflows, taskflow.tasks) == ({}, {})
     with pytest.raises(ConfigurationError, match="cannot name a queue"):
         Taskflow(queue="my queue")

@@ -209,6 +209,12 @@ def test_dependencies_are_within_one_workflow() -> None:
             inside.depends_on(stranger)
         with pytest.raises(RegistrationError, match="both must be part of one workflow"):
             stranger.depends_on(inside)
+    nothing: Any
+    for nothing in ("inside", None, [None], 5):
+        with pytest.raises(RegistrationError, match="task 'inside' can depend on tasks, not on"):
+            inside.depends_on(nothing)
+    with pytest.raises(RegistrationError, match="workflow must be a Workflow, not 'one'"):
+        Greet(name="lost", workflow="one")  # type: ignore[arg-type]
 
 
 def test_two_tasks_of_a_workflow_have_two_names() -> None:
@@ -270,6 +276,13 @@ def test_a_command_of_the_shell_needs_a_command() -> None:
             return "true"
 
     assert Own(name="shell").command is None
+    command: Any
+    for command in (["ls", "-l"], "ls\0", 5):
+        with pytest.raises(RegistrationError, match="task 'shell': a command is a text for bash"):
+            BashTask(command, name="shell")
+    number: Any = 1
+    with pytest.raises(RegistrationError, match="task 'shell': what a Command holds is text"):
+        BashTask("ls", name="shell", env={"LINES": number})
 
 
 def test_a_task_that_does_nothing_says_so_when_it_runs() -> None:
