@@ -67,10 +67,9 @@ class Refused(EasyJobsError):
         self.errors = list(errors)
 
     def __str__(self) -> str:
-        if not self.errors:
-            return self.detail
-        places = "; ".join(f"{'.'.join(map(str, e.get('loc', ())))}: {e.get('message')}" for e in self.errors)
-        return f"{self.detail} ({places})"
+        more = [e for e in self.errors if str(e.get("message")) not in self.detail]
+        places = "; ".join(f"{'.'.join(map(str, e.get('loc', ())))}: {e.get('message')}" for e in more)
+        return f"{self.detail} ({places})" if places else self.detail
 
 
 class NotFound(Refused):

@@ -146,6 +146,11 @@ def test_what_is_not_there_is_said_in_a_line_with_what_is(taskflow: Taskflow, ar
     assert result.stderr.count("\n") == 1
 
 
+def test_what_is_refused_is_said_once(taskflow: Taskflow) -> None:
+    result = run(taskflow, "queue_task", "echo", "--priority", "9999999")
+    assert (result.exit_code, result.stderr) == (1, "Error: priority: must be within ±1000000\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
