@@ -22,11 +22,11 @@ demo: $(READY) ## a manager, two workers and a real pipeline (ONCE=1: exit when 
 
 test: coverage ## all tests but the long ones; core and protocol at 100 % of branches
 	$(PYTEST) -n 2 --dist worksteal --ignore tests/unit/core --ignore tests/unit/protocol --ignore tests/e2e
-	$(PYTEST) -n 3 --dist worksteal tests/e2e
+	$(PYTEST) -n 4 --dist worksteal tests/e2e
 
 test-all: coverage ## all tests, the long ones too (more seeds, default leases, soak)
 	$(PYTEST) -m "" -n 2 --dist worksteal --seeds $(SEEDS) --ignore tests/unit/core --ignore tests/unit/protocol --ignore tests/e2e
-	$(PYTEST) -m "" -n 3 --dist worksteal tests/e2e
+	$(PYTEST) -m "" -n 4 --dist worksteal tests/e2e
 
 test-chaos: $(READY) ## three managers on PostgreSQL under a nemesis for two minutes (STORM=seconds)
 	EASYJOBS_TEST_STORM=$(STORM) $(PYTEST) -s tests/e2e/test_fleet.py

@@ -103,7 +103,7 @@ class PostgresServer:
         ready = [self._programs / "bin" / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         while self._run(ready).wait() != 0:
             assert self._process.poll() is None, self._log()
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     def execute(self, *statements: str) -> None:
         """Say something to it in its own words."""
