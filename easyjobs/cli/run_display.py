@@ -17,7 +17,7 @@ from easyjobs.cli.text import LiveTree, plain
 from easyjobs.clock import SystemClock
 from easyjobs.core.states import FINAL
 from easyjobs.faces.conducting import Json, Progress
-from easyjobs.faces.jobs_file import Plan
+from easyjobs.faces.jobs_file import At, Plan
 
 LINES: Final = 20
 """Of a failure's last words, so many are shown."""
@@ -86,7 +86,9 @@ class Lines(Silent):
 
 
 class Tree(Silent):
-    """The jobs with their steps and scripts, drawn anew while they change."""
+    """The jobs with their steps and scripts, drawn anew while they change; where they are more than the terminal has
+    lines, those that run or have failed, until the end.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -105,10 +107,21 @@ class Tree(Silent):
     def show(self, run: Json, scripts: Sequence[Progress]) -> None:
         """As `Display`."""
         ended = sum(1 for one in scripts if one.state in FINAL)
-        branches: list[tuple[str, list[tuple[str, str]]]] = [(job.name, []) for job in self._plan.jobs]
-        for one in scripts:
-            branches[one.at.job][1].append((self._line(one), _COLOURS.get(one.state, "")))
-        self._tree.show(f"{run['workflow']} {run['id']}  {run['state']}  {ended}/{len(scripts)}", branches)
+        title = f"{run['workflow']} {run['id']}  {run['state']}  {ended}/{len(scripts)}"
+        room = self._tree.height - 1 - len(self._plan.jobs)
+        shown = scripts
+        if len(scripts) >= room and run["finished_at"] is None:
+            shown = _telling(scripts, self._tree.height - 3)
+        branches: dict[int, list[tuple[str, str]]] = {}
+        if shown is scripts:
+            branches = {number: [] for number in range(len(self._plan.jobs))}
+        for one in shown:
+            branches.setdefault(one.at.job, []).append((self._line(one), _COLOURS.get(one.state, "")))
+        listed = [(self._plan.jobs[number].name, leaves) for number, leaves in branches.items()]
+        if shown is not scripts:
+            left = Counter(one.state for one in scripts) - Counter(one.state for one in shown)
+            listed.append((f"… {', '.join(f'{left[state]} {state}' for state in sorted(left))}", []))
+        self._tree.show(title, listed)
 
     def _line(self, one: Progress) -> str:
         step = f"{one.at.step + 1}. " if one.at.place == 0 else "   "
@@ -116,6 +129,20 @@ class Tree(Silent):
         note = _why(one) if one.failure else one.note
         took = _took(one, self._clock.wall())
         return f"{step}{mark(one.state)} {one.path}  {one.state}{took}{share}  {note}".rstrip()
+
+
+def _telling(scripts: Sequence[Progress], room: int) -> list[Progress]:
+    """Of scripts that are too many for so many lines: those that run, then those that have failed, in their order."""
+    running = [one for one in scripts if one.state in ("running", "retry")]
+    chosen: set[At] = set()
+    jobs: set[int] = set()
+    for one in running + [one for one in scripts if one.state == "failed"]:
+        room -= 1 + (one.at.job not in jobs)
+        if room < 0:
+            break
+        chosen.add(one.at)
+        jobs.add(one.at.job)
+    return [one for one in scripts if one.at in chosen]
 
 
 def summary(run: Json, scripts: Sequence[Progress], jobs: Sequence[str]) -> None:

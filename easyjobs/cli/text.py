@@ -48,6 +48,11 @@ class LiveTree:
 
         self._live = Live(refresh_per_second=4)
 
+    @property
+    def height(self) -> int:
+        """Lines of the terminal as it is now; of what is higher only its head is seen until `stop`."""
+        return self._live.console.size.height
+
     def start(self) -> None:
         """Take the lines below the cursor."""
         self._live.start()

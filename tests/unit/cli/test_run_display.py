@@ -77,6 +77,31 @@ def test_in_a_terminal_it_is_a_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b[31m.sh" not in said
 
 
+def test_of_a_tree_higher_than_the_terminal_what_runs_and_has_failed_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = terminal(monkeypatch)
+    monkeypatch.setenv("LINES", "10")
+    plan = plan_of([{"name": f"job{n}", "steps": [f"a{n}.py", f"b{n}.py"]} for n in range(20)])
+    states = {0: "completed", 3: "failed", 17: "running"}
+    found = [
+        Progress(at, path, states.get(at.job, "queued") if not at.step else "waiting") for at, path in plan.scripts()
+    ]
+    tree = Tree(plan)
+    with tree:
+        tree.show(RUN, found)
+        said = screen.getvalue()
+        assert [name for name in ("a0.py", "a3.py", "a17.py", "b17.py") if name in said] == ["a3.py", "a17.py"]
+        assert "… 1 completed, 17 queued, 20 waiting" in said
+        tree.show({**RUN, "finished_at": ENDED}, found)
+    assert "b19.py" in screen.getvalue(), "in the end all of it is left there"
+
+
+def test_more_running_than_lines_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal(monkeypatch)
+    plan = plan_of([{"name": "x", "steps": [["a.py"] * 30]}])
+    found = [Progress(at, path, "running") for at, path in plan.scripts()]
+    assert len(run_display._telling(found, 7)) == 6, "a line is that of the job"
+
+
 def test_a_large_one_is_no_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal(monkeypatch)
     large = plan_of([{"name": "x", "steps": ["a.py"] * (run_display.MOST + 1)}])
