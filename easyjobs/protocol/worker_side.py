@@ -189,7 +189,7 @@ class WorkerSide(Peer):
     def handle_timer(self, now: float) -> str | None:
         """Say what is due by now. A reason to leave the connection, if there is one."""
         reason = super().handle_timer(now)
-        self._confirming = self._confirming or now >= self._fresh_since + CONFIRM * self.limits.heartbeat
+        self._confirming |= bool(self._fresh) and now >= self._fresh_since + CONFIRM * self.limits.heartbeat
         return reason
 
     def _hello(self) -> Hello:
@@ -216,7 +216,7 @@ class WorkerSide(Peer):
         return msgspec.structs.replace(self._who, tasks=tasks, slots=self._told[1], held=held, unacked=unacked)
 
     def _beat(self) -> FromPeer:
-        self._fresh = {}  # to be named in a heartbeat is as good
+        self._fresh, self._confirming = {}, False  # to be named in a heartbeat is as good
         for job, book in self._logs.items():
             if book.over and book.refill(self.limits):
                 self._logs_due[job] = None
@@ -227,7 +227,8 @@ class WorkerSide(Peer):
 
     def _gather(self) -> None:
         box = self._outbox
-        if self._confirming:
+        # a heartbeat that was put there before they came would be heard after this, and say that they are not in hand
+        if self._confirming and not box.others:
             for job in self._fresh:
                 a = self._held[job]
                 started = Held(job, a.attempt, a.token)

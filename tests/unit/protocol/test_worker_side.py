@@ -200,6 +200,22 @@ def test_a_heartbeat_names_what_is_held_or_owed_and_confirms_it(worker: WorkerSi
     assert talk.hear() == []
 
 
+def test_what_comes_while_a_heartbeat_waits_to_be_sent_is_not_confirmed_before_it(
+    worker: WorkerSide, talk: Conversation
+) -> None:
+    """To whoever hears first that an attempt has begun, a heartbeat that does not name it says that it never will."""
+    talk.connect()
+    talk.wait(5)
+    talk.say(Assign([assignment("a")]))
+    assert talk.hear() == [Heartbeat([])]
+    talk.wait(1)
+    assert talk.hear() == [Started([held("a")])]
+    talk.wait(4)
+    talk.say(Assign([assignment("b")]))
+    talk.wait(1)  # the socket takes nothing
+    assert talk.hear() == [Heartbeat([held("a")]), Started([held("b")])]
+
+
 def test_heartbeats_come_however_much_else_is_said(worker: WorkerSide, talk: Conversation) -> None:
     talk.connect()
     beats = 0
