@@ -148,11 +148,12 @@ async def _run_here(given: Given, url: str, raw: bool) -> int:
         check_here(order)
         events = events_of(order)
     async with hub_here(url) as here:
+        begun = False
         if order is None:
-            order = await _resumed_here(here, given, shown_url(url))
+            order, begun = await _resumed_here(here, given, shown_url(url))
             check_here(order)
             events = events_of(order)
-        hosting = host([(order, None)], events)
+        hosting = host([(order, None)], events, begun=begun)
         workers = (script_worker([order], given.slots), hosting)
         for worker in workers:
             await here.start(worker)
@@ -161,17 +162,19 @@ async def _run_here(given: Given, url: str, raw: bool) -> int:
         return await _conduct(Begun(id, conductor, shown_url(url), here, workers), raw)
 
 
-async def _resumed_here(here: Here, given: Given, where: str) -> Order:
+async def _resumed_here(here: Here, given: Given, where: str) -> tuple[Order, bool]:
+    """The order of the run that is taken up, and whether it has begun."""
     try:
-        job = (await here.hub.runs.run(given.resume or "")).job
+        run = await here.hub.runs.run(given.resume or "")
     except NotFound:
         raise Wrong(
             plain(f"there is no run {given.resume} in {where}: say where it is, --store URL or --manager URL")
         ) from None
+    job = run.job
     order = _again(Order.of_run(job.queue, job.task, msgspec.json.decode(job.kwargs)), given)
     if not order.apart:
         raise Wrong(f"the run {given.resume} is one of a cluster: --manager URL")
-    return order
+    return order, run.state != "queued"
 
 
 def check_here(order: Order) -> None:
@@ -191,6 +194,7 @@ def check_here(order: Order) -> None:
 
 
 async def _run_there(given: Given, api: Api, url: str, secret: str | None, raw: bool) -> int:
+    begun = False
     if given.file is not None:
         order = new_order(given, given.queue)
         check_known(order, api)
@@ -202,7 +206,8 @@ async def _run_there(given: Given, api: Api, url: str, secret: str | None, raw: 
         order = _again(Order.of_run(run["queue"], run["workflow"], run["kwargs"]), given)
         if order.apart:
             raise Wrong(f"the run {given.resume} is not one of a cluster: its own store has it, --store URL")
-    worker = host([(order, None)], events_of(order), url=url, secret=secret)
+        begun = run["state"] != "queued"
+    worker = host([(order, None)], events_of(order), url=url, secret=secret, begun=begun)
     async with worker:
         conductor = Conductor(order, worker, looking(api))
         id = given.resume or await _begin(conductor, given)

@@ -211,10 +211,12 @@ def host(
     *,
     url: str | None = None,
     secret: str | None = None,
+    begun: bool = False,
 ) -> EasyJobsWorker:
     """A worker that brings along the workflows of orders, with their schedules, and tells their events. Without the
     `url` of a manager it is not given a hub yet.
 
+    :param begun: their runs have begun, and go by the workflows that are known: nothing is said of these.
     :raises ConfigurationError: the URL or the secret will not do.
     """
     settings: dict[str, Any] = {"manager_url": url, "manager_secret": secret}
@@ -222,7 +224,8 @@ def host(
         settings = {"connect": nowhere, "embedded": True}
     worker = EasyJobsWorker([order.queue for order, _ in orders], max_tasks_per_worker=EVENTS_AT_ONCE, **settings)
     for order, rule in orders:
-        worker.offer(order.spec(rule))
+        if not begun:
+            worker.offer(order.spec(rule))
         if events is not None:
             for name, function in _Told(worker, order.plan, events).functions().items():
                 _inside(worker.task(namespace=order.queue, name=name, retries=0)(function))

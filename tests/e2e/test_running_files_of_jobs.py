@@ -525,6 +525,25 @@ def test_jobs_run_by_themselves_each_every_so_many_days(folder: Folder, cluster:
     )
 
 
+def test_a_run_of_a_schedule_is_taken_up_by_hand_and_the_schedule_stays(folder: Folder, cluster: Cluster) -> None:
+    folder.jobs({"name": "Daily", "steps": ["says.py", "good.sh"], "words": ["wait", "gate"]})
+    name = folder.path.parent.name[:40]
+    options = ["--at", "06:00", "--from", "2030-01-31", "--name", name, "--events", "events.py"]
+    process = folder.schedule(*options, *there(cluster, folder))
+    until(lambda: schedules(cluster, name), "it is there")
+    (id,) = schedules(cluster, name)
+    cluster.post(f"/api/schedules/{id}/run")
+    folder.until_began("Daily-0")
+    process.kill()
+    (folder.path / "gate").touch()
+    queue = id.partition(":")[0]
+    (run,) = cluster.get("/api/runs", queue=queue)["items"]
+    done = folder.run("--resume", run["id"], "--manager", cluster.url)
+    assert done.returncode == 0, done.stderr
+    assert list(schedules(cluster, name)) == [id]
+    assert queue in {one["queue"] for one in cluster.get("/api/workflows")["items"]}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
