@@ -71,7 +71,8 @@ async def until_empty(hub: Hub, worker: EasyJobsWorker) -> None:
             idle_since = clock()
             continue
         answered = clock()
-        if waits:
+        if waits:  # and what is due then may take a moment to be handed out
+            idle_since = answered
             continue
         if not ready:
             return
