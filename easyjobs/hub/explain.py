@@ -148,6 +148,13 @@ class Explainer:
             return [Reason("no_destination", text, entry.seen_at)]
         others = [live.row.worker_id for live in self._roster.holders() if entry.lane in live.lanes]
         others += [other.row.worker_id for other in self._roster.elsewhere.values() if entry.lane in other.lanes]
+        if not others and entry.spec.passing:
+            run = job.run or (job.id if entry.spec.kind == "workflow" else "ID")
+            text = (
+                "Nobody looks after its run now: the process that did has ended. It is taken up by: "
+                f"easyjobs run --resume {run}, with --store or --manager as it was begun."
+            )
+            return [Reason("no_worker", text, entry.seen_at)]
         if not others:
             text = f"No worker offers task {task} now. Start one; look whether it was renamed, or serves another queue."
             return [Reason("no_worker", text, entry.seen_at)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from house import ANY, House, Peer, spec, story
 
 from easyjobs.core import workflow
@@ -36,6 +37,22 @@ async def assigned(house: House, peer: Peer) -> dict[str, Assignment]:
 
 async def why(house: House, id: str) -> list[Reason]:
     return (await house.hub.explainer.explain(id)).reasons
+
+
+@story
+async def test_who_may_take_up_a_run_that_nobody_looks_after_is_told_how(house: House) -> None:
+    script = msgspec.structs.replace(ADD, passing=True)
+    alone = msgspec.structs.replace(flow(Node("a", "add")), passing=True)
+    await house.open()
+    peer = await house.worker(script, alone)
+    run = await house.submit("flow")
+    await assigned(house, peer)
+    peer.drop()
+    await house.settle(6.0)
+    later = await house.submit("flow")
+    for job, of in ((node_id(run.id, "a"), run.id), (later.id, later.id)):
+        (reason, *_) = await why(house, job)
+        assert (reason.code, f"easyjobs run --resume {of}, with" in reason.text) == ("no_worker", True)
 
 
 @story
