@@ -16,7 +16,7 @@ import httpx
 import pytest
 from fleet import Fleet
 from postgres_server import PostgresServer, own_server
-from support import COMMAND, FINAL, Process, until
+from support import COMMAND, FINAL, LONG, Process, until
 
 STORM = float(os.environ.get("EASYJOBS_TEST_STORM", "20"))
 """Seconds of faults."""
@@ -35,6 +35,14 @@ def server() -> Iterator[PostgresServer]:
 def fleet(server: PostgresServer, tmp_path: Path) -> Iterator[Fleet]:
     schema = f"fleet_{os.getpid()}_{time.monotonic_ns()}"
     with Fleet(tmp_path, f"{server.url}?schema={schema}", 3) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def calm(server: PostgresServer, tmp_path: Path) -> Iterator[Fleet]:
+    """One that gives up on nobody for being slow."""
+    schema = f"calm_{os.getpid()}_{time.monotonic_ns()}"
+    with Fleet(tmp_path, f"{server.url}?schema={schema}", 3, **LONG) as fleet:
         yield fleet
 
 
@@ -71,21 +79,21 @@ def test_submitted_to_one_run_at_another_awaited_and_cancelled_elsewhere(fleet: 
     assert ended["state"] == "cancelled"
 
 
-def test_when_a_manager_is_killed_its_workers_go_on_elsewhere(fleet: Fleet) -> None:
+def test_when_a_manager_is_killed_its_workers_go_on_elsewhere(calm: Fleet) -> None:
     for n in range(3):
-        fleet.begin(n)
-    worker = worker_at(fleet)
-    until(lambda: any(v["pid"] == worker.pid for v in fleet.direct[0].get("/api/workers").json()["items"]), "it came")
-    gate = fleet.gate()
-    id = fleet.direct[0].post(f"/api/queues/{QUEUE}/tasks/hold", json={"gate": str(gate)}).json()["id"]
-    fleet.until_effect(id, "began")
+        calm.begin(n)
+    worker = worker_at(calm)
+    until(lambda: any(v["pid"] == worker.pid for v in calm.direct[0].get("/api/workers").json()["items"]), "it came")
+    gate = calm.gate()
+    id = calm.direct[0].post(f"/api/queues/{QUEUE}/tasks/hold", json={"gate": str(gate)}).json()["id"]
+    calm.until_effect(id, "began")
     for n in range(2):  # wherever it is, it loses its manager once or twice
-        fleet.kill(n)
-        until(lambda: job_at(fleet.direct[2], id)["state"] == "running", "its job still runs")
-    fast = fleet.direct[2].post(f"/api/queues/{QUEUE}/tasks/add", json={"a": 1}, params={"wait": 60}).json()
+        calm.kill(n)
+        until(lambda: job_at(calm.direct[2], id)["state"] == "running", "its job still runs")
+    fast = calm.direct[2].post(f"/api/queues/{QUEUE}/tasks/add", json={"a": 1}, params={"wait": 60}).json()
     assert fast["state"] == "completed", "the worker takes jobs of the manager that is left"
     gate.touch()
-    ended = until(lambda: (j := job_at(fleet.direct[2], id))["state"] in FINAL and j, "the job ends")
+    ended = until(lambda: (j := job_at(calm.direct[2], id))["state"] in FINAL and j, "the job ends")
     assert (ended["state"], ended["attempt"]) == ("completed", 1)
 
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from support import APPS, Cluster, free_port, until
 
-Make = Callable[..., Cluster]
-
 FOLDER = {"SEED_TASK_DIR": str(APPS / "blocking_funcs")}
 
 
-@pytest.fixture
-def cluster(make: Make) -> Cluster:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The manager and the ETL worker."""
-    cluster = make(**FOLDER)
-    cluster.use_secret("abcd1234")
-    cluster.settings["SEED_PORT"] = str(cluster.port)
-    cluster.start_manager("seed_manager:server")
-    cluster.uvicorn("seed_worker:server", free_port(), {"MANAGER_PORT": str(cluster.port), **FOLDER})
-    until(lambda: any(w["queues"] == ["ETL"] for w in cluster.workers()), "the worker is there")
-    return cluster
+    with Cluster(tmp_path_factory.mktemp("first"), **FOLDER) as cluster:
+        cluster.use_secret("abcd1234")
+        cluster.settings["SEED_PORT"] = str(cluster.port)
+        cluster.start_manager("seed_manager:server")
+        cluster.uvicorn("seed_worker:server", free_port(), {"MANAGER_PORT": str(cluster.port), **FOLDER})
+        until(lambda: any(w["queues"] == ["ETL"] for w in cluster.workers()), "the worker is there")
+        yield cluster
 
 
 def of(cluster: Cluster, task: str, **query: Any) -> list[Any]:
@@ -54,7 +52,8 @@ def test_the_etl_chain_runs_from_its_schedule_to_the_child_process(cluster: Clus
     assert compute["state"] == "waiting"
     configure = child(cluster, compute["id"], "configure_environment", "before")
     for task in ("deploy_environment", "prepare_db"):
-        assert child(cluster, configure["id"], task, "before")["state"] in ("running", "completed")
+        first = child(cluster, configure["id"], task, "before")["id"]
+        until(lambda id=first: cluster.job(id)["state"] in ("running", "completed"), f"{task} begins")
 
     assert cluster.end_of(compute["id"])["result"] == {"computed": {"a": 3, "b": 4, "c": 5}}
     done = cluster.end_of(pipeline)
