@@ -69,13 +69,13 @@ class Shell:
             self._background.append(process)
             return ""
         done = subprocess.run(
-            command, shell=True, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=60, check=False
+            command, shell=True, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=120, check=False
         )
         return done.stdout + done.stderr
 
     def run_until(self, command: str, expected: str) -> str:
         """Run a command until it prints what is expected: a server that was just started may need a moment."""
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while True:
             printed = self.run(command)
             if matches(expected, printed) or time.monotonic() > until:
@@ -89,7 +89,7 @@ class Shell:
                 os.killpg(process.pid, signal.SIGTERM)
         for process in self._background:
             try:
-                process.wait(30)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -121,7 +121,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_does_what_it_says(page: Path, shell: Shell) -> None:
     for language, text in blocks(page):
