@@ -19,6 +19,7 @@ from easyjobs.hub.hub import Hub
 from easyjobs.hub.submission import HIGHEST_PRIORITY
 from easyjobs.ids import is_job_id
 from easyjobs.protocol.messages import Submission
+from easyjobs.tasks.encoding import encode_arguments
 from easyjobs.workers.worker import EasyJobsWorker
 
 log = logging.getLogger("easyjobs")
@@ -85,9 +86,13 @@ async def run_here(hub: Hub, application: Application, task: str, params: dict[s
 
 async def _made(hub: Hub, queue: str, task: str, params: dict[str, Any]) -> str:
     """A new job, which nobody else takes meanwhile."""
-    kwargs = msgspec.Raw(msgspec.json.encode({"params": params}))
+    _, text = encode_arguments([], {"params": params})
     (submitted,) = await hub.submit(
-        [Submission(hub.job_id(), queue, task, kwargs=kwargs, run_at=hub.now() + OURS, priority=HIGHEST_PRIORITY)]
+        [
+            Submission(
+                hub.job_id(), queue, task, kwargs=msgspec.Raw(text), run_at=hub.now() + OURS, priority=HIGHEST_PRIORITY
+            )
+        ]
     )
     return submitted.job.id
 

@@ -23,6 +23,7 @@ from easyjobs.hub.embedded import nowhere
 from easyjobs.hub.hub import Hub
 from easyjobs.protocol.messages import Submission
 from easyjobs.tasks.context import current_job
+from easyjobs.tasks.encoding import encode_arguments
 from easyjobs.tasks.handle import JobHandle
 from easyjobs.workers.worker import EasyJobsWorker
 
@@ -170,6 +171,7 @@ class Taskflow:
     async def _queue(
         self, name: str, kwargs: dict[str, Any], priority: Priority | None, run_at: float | None, key: str | None
     ) -> Job:
+        _, text = encode_arguments([], kwargs)
         async with self.hub() as hub:
             (submitted,) = await hub.submit(
                 [
@@ -177,7 +179,7 @@ class Taskflow:
                         hub.job_id(),
                         self.queue,
                         name,
-                        kwargs=msgspec.Raw(msgspec.json.encode(kwargs)),
+                        kwargs=msgspec.Raw(text),
                         priority=None if priority is None else priority_of(priority),
                         run_at=run_at,
                         key=key,

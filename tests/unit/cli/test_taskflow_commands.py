@@ -146,6 +146,15 @@ def test_what_is_not_there_is_said_in_a_line_with_what_is(taskflow: Taskflow, ar
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["queue_task", "run_task"])
+@pytest.mark.parametrize(("params", "why"), [('{"a": NaN}', "JSON has no nan"), ('{"a": "\\ud800"}', "lone surrogate")])
+def test_what_is_no_json_is_refused_and_not_changed(taskflow: Taskflow, command: str, params: str, why: str) -> None:
+    result = run(taskflow, command, "echo", "--params", params)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.splitlines()[-1].startswith("Error: The arguments are not JSON. (kwargs")
+    assert why in result.stderr
+
+
 def test_what_is_refused_is_said_once(taskflow: Taskflow) -> None:
     result = run(taskflow, "queue_task", "echo", "--priority", "9999999")
     assert (result.exit_code, result.stderr) == (1, "Error: priority: must be within ±1000000\n")
