@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-READ: Final = 16_384
+READ: Final = 65_536  # what a pipe holds, usually
 LONGEST: Final = 65_536
 """Bytes of one line that are kept; the rest of it is passed over."""
 
+LEFT_OUT: Final = " … the rest of the line is left out"
 MANY: Final = 200
 PAUSE: Final = 0.01
 """After so many lines at once the loop is given to others for so many seconds; the child waits meanwhile."""
@@ -39,7 +40,8 @@ class Output:
         self._seen = seen
         self._longest = longest
         self._loop = asyncio.get_running_loop()
-        self._rest = b""
+        self._rest: list[bytes] = []  # of the line under way
+        self._size = 0
         self._passing = False
         self._pause: asyncio.TimerHandle | None = None
         self.ended = asyncio.Event()
@@ -65,8 +67,11 @@ class Output:
 
     def _take_rest(self) -> None:
         if self._rest:
-            rest, self._rest = self._rest, b""
-            self._line(rest)
+            self._line(self._taken())
+
+    def _taken(self) -> bytes:
+        rest, self._rest, self._size = b"".join(self._rest), [], 0
+        return rest
 
     def _ready(self) -> None:
         lines = self._read()
@@ -87,21 +92,29 @@ class Output:
         if not piece:
             self.close()
             return None
-        *lines, self._rest = (self._rest + piece).split(b"\n")
+        *lines, rest = piece.split(b"\n")
         for line in lines:
             if self._passing:
                 self._passing = False
+            elif self._rest:
+                self._rest.append(line)
+                self._line(self._taken())
             else:
                 self._line(line)
-        if len(self._rest) > self._longest or self._passing:
-            if not self._passing:
-                self._line(self._rest[: self._longest], " … the rest of the line is left out")
-            self._passing = True
-            self._rest = b""
+        if rest and not self._passing:
+            self._rest.append(rest)
+            self._size += len(rest)
+            if self._size > self._longest:
+                self._line(self._taken())
+                self._passing = True
         return len(lines)
 
-    def _line(self, line: bytes, mark: str = "") -> None:
+    def _line(self, line: bytes) -> None:
+        mark = LEFT_OUT if len(line) > self._longest else ""
+        line = line[: self._longest]
         if self._seen is not None:
             self._seen(line)
+        if len(line) > LONGEST:
+            line, mark = line[:LONGEST], LEFT_OUT
         # NUL is the one character that no database takes as text
         self._take(line.removesuffix(b"\r").decode("utf-8", "replace").replace("\0", "\ufffd") + mark)

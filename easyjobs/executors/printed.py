@@ -74,14 +74,13 @@ class Printed:
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             shown = cut(text.decode("utf-8", "replace").strip(), SHOWN) or "nothing"
             raise ScriptFailed(f"the script's result is no JSON ({error}): {shown}") from None
-        shown = cut(msgspec.json.encode(value).decode(), SHOWN)
         if not isinstance(value, dict):
-            raise ScriptFailed(f'the script\'s result must be an object with "status": "success", not {shown}')
+            raise ScriptFailed(f'the script\'s result must be an object with "status": "success", not {_shown(value)}')
         if "status" not in value:
-            raise ScriptFailed(f'the script\'s result has no "status", which must be "success": {shown}')
+            raise ScriptFailed(f'the script\'s result has no "status", which must be "success": {_shown(value)}')
         if value["status"] != "success":
-            status = cut(msgspec.json.encode(value["status"]).decode(), SHOWN)
-            raise ScriptFailed(f'the script\'s result has the status {status}, not "success": {shown}')
+            status = _shown(value["status"])
+            raise ScriptFailed(f'the script\'s result has the status {status}, not "success": {_shown(value)}')
         return value
 
     def _hint(self) -> str:
@@ -91,3 +90,7 @@ class Printed:
             f': JSON with a status, between the lines {START.decode()} and {END.decode()} (with result="exit" none '
             "is needed)"
         )
+
+
+def _shown(value: Any) -> str:
+    return cut(msgspec.json.encode(value).decode(), SHOWN)

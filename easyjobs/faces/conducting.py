@@ -10,6 +10,7 @@ import msgspec
 
 from easyjobs.api.run_shapes import node_out, run_out
 from easyjobs.background import Nursery
+from easyjobs.core.job import Job
 from easyjobs.core.states import FINAL
 from easyjobs.errors import JobFailed
 from easyjobs.faces.jobs_file import At
@@ -169,6 +170,7 @@ class Here:
         self.hub = hub
         self._nursery = nursery
         self._workers: list[EasyJobsWorker] = []
+        self._ended: dict[str, Job] = {}
 
     async def start(self, worker: EasyJobsWorker) -> None:
         """Let a worker take its jobs from here."""
@@ -189,8 +191,11 @@ class Here:
         nodes: list[Json] = []
         start: int | None = 0
         while start is not None:
-            views, start = await self.hub.runs.nodes(id, start, PAGE)
+            views, start = await self.hub.runs.nodes(id, start, PAGE, self._ended)
             nodes += [_json(node_out(view)) for view in views]
+            self._ended.update((view.job.id, view.job) for view in views if view.job is not None and view.job.final)
+        if run["finished_at"] is not None:
+            self._ended.clear()
         return run, nodes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -21,6 +21,7 @@ RunState: TypeAlias = Literal["queued", "running", "stopping", "completed", "fai
 """Of a run: it waits for its turn; its nodes go on; they are being cancelled; or as the job that it is."""
 
 PAGE: Final = 1000
+NOTHING: Final[Mapping[str, Job]] = {}
 MOST_DRAWN: Final = 2000
 """Nodes of a run of which a picture shows the states."""
 
@@ -92,9 +93,12 @@ class Runs:
         await self._known(run)
         return (await self._shown([run]))[0]
 
-    async def nodes(self, id: str, start: int, limit: int) -> tuple[list[NodeView], int | None]:
+    async def nodes(
+        self, id: str, start: int, limit: int, ended: Mapping[str, Job] = NOTHING
+    ) -> tuple[list[NodeView], int | None]:
         """The nodes of a run from number `start` on, each after those it waits for; the number of the next.
 
+        :param ended: jobs by id that were seen to have ended here, and are not read again.
         :raises NotFound: no such run, or its graph is not known any more.
         """
         run = await self._job(id)
@@ -102,10 +106,11 @@ class Runs:
         if graph is None:
             raise NotFound(f"The workflow of run {id} is not known any more; its jobs are listed with ?run={id}.")
         nodes = graph.nodes[start : start + limit]
-        rows = await self._store.jobs([node_id(id, node.name) for node in nodes])
+        ids = [node_id(id, node.name) for node in nodes]
+        rows = {**ended, **await self._store.jobs([id for id in ids if id not in ended], bare=True)}
         views = []
-        for node in nodes:
-            job = rows.get(node_id(id, node.name))
+        for node, of_node in zip(nodes, ids, strict=True):
+            job = rows.get(of_node)
             views.append(NodeView(node, job, removed=job is None and _is_whole(run)))
         following = start + limit
         return views, following if following < len(graph.nodes) else None
@@ -118,7 +123,7 @@ class Runs:
             ids = {node_id(run.id, node.name): node.name for node in nodes[start : start + PAGE]}
             if _is_whole(run):
                 states.update(dict.fromkeys(ids.values(), "removed"))
-            states.update((ids[id], row.state) for id, row in (await self._store.jobs(list(ids))).items())
+            states.update((ids[id], row.state) for id, row in (await self._store.jobs(list(ids), bare=True)).items())
         return states
 
     async def _known(self, run: Job) -> Graph | None:

@@ -231,8 +231,10 @@ class Store(Protocol):
     async def overdue(self, limit: int) -> list[Job]:
         """Up to `limit` jobs in `waiting`, `queued` or `retry` although their `deadline` has passed, earliest first."""
 
-    async def jobs(self, ids: Sequence[str]) -> dict[str, Job]:
-        """Those of the jobs that exist, by id, as last committed."""
+    async def jobs(self, ids: Sequence[str], bare: bool = False) -> dict[str, Job]:
+        """Those of the jobs that exist, by id, as last committed; `bare` without their arguments and result, for who
+        only shows how they are.
+        """
 
     async def find(self, query: JobQuery) -> Page:
         """One page of jobs."""

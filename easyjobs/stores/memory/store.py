@@ -229,10 +229,13 @@ class MemoryStore(Alone, Tables):
         )
         return [copy.copy(job) for _, _, job in late[:limit]]
 
-    async def jobs(self, ids: Sequence[str]) -> dict[str, Job]:
+    async def jobs(self, ids: Sequence[str], bare: bool = False) -> dict[str, Job]:
         """Those that exist, by id."""
         self._check_open()
-        return {id: copy.copy(self._jobs[id]) for id in ids if id in self._jobs}
+        found = {id: copy.copy(self._jobs[id]) for id in ids if id in self._jobs}
+        for job in found.values() if bare else ():
+            job.args, job.kwargs, job.result = "[]", "{}", None
+        return found
 
     async def find(self, query: JobQuery) -> Page:
         """One page, newest first."""

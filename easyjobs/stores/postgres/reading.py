@@ -10,6 +10,7 @@ from easyjobs.stores.postgres import texts
 from easyjobs.stores.postgres.channel import Connection
 
 _BY_ID: Final = f"SELECT {texts.JOB} FROM jobs WHERE id = ANY($1::text[])"
+_BARE_BY_ID: Final = f"SELECT {texts.BARE_JOB} FROM jobs WHERE id = ANY($1::text[])"
 _BY_SEQ: Final = f"SELECT {texts.JOB} FROM jobs WHERE seq = ANY($1::bigint[])"
 _WAITING: Final = (
     f"SELECT {texts.EDGE}, {texts.JOBS_JOB} FROM edges JOIN jobs ON jobs.id = edges.follower"
@@ -34,9 +35,9 @@ _COMING: Final = " UNION ".join(
 _FRESH: Final = "SELECT key, at FROM fresh WHERE key = ANY($1::text[])"
 
 
-async def jobs_by_id(connection: Connection, ids: Sequence[str]) -> dict[str, Job]:
+async def jobs_by_id(connection: Connection, ids: Sequence[str], bare: bool = False) -> dict[str, Job]:
     """Those of the jobs that exist, by id."""
-    return {row[0]: Job(*row) for row in await connection.fetch(_BY_ID, list(ids))}
+    return {row[0]: Job(*row) for row in await connection.fetch(_BARE_BY_ID if bare else _BY_ID, list(ids))}
 
 
 async def jobs_by_seq(connection: Connection, seqs: Sequence[int]) -> list[Job]:

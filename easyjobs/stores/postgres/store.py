@@ -260,9 +260,9 @@ class PostgresStore:
         """The earliest `run_at` that `promote` has not served."""
         return await self._read(self._near, reads.next_due)
 
-    async def jobs(self, ids: Sequence[str]) -> dict[str, Job]:
+    async def jobs(self, ids: Sequence[str], bare: bool = False) -> dict[str, Job]:
         """Those of the jobs that exist, by id."""
-        return await self._read(self._near, lambda connection: reading.jobs_by_id(connection, ids))
+        return await self._read(self._near, lambda connection: reading.jobs_by_id(connection, ids, bare))
 
     async def running(self) -> list[Job]:
         """All that run."""

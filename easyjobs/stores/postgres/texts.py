@@ -19,6 +19,8 @@ SEQ: Final = Job.__struct_fields__.index("seq")
 ALIKE: Final = {*Job.__struct_fields__[1 : SEQ + 5], "ready"} - {"args", "kwargs", "created_at", "run_at", "seq"}
 
 JOB: Final = ", ".join(Job.__struct_fields__)
+_LEFT_OUT: Final = {"args": "'[]'", "kwargs": "'{}'", "result": "NULL"}
+BARE_JOB: Final = ", ".join(_LEFT_OUT.get(name, name) for name in Job.__struct_fields__)
 JOBS_JOB: Final = ", ".join(f"jobs.{name}" for name in Job.__struct_fields__)  # in a join
 SESSION: Final = ", ".join(Session.__struct_fields__)
 ATTEMPT: Final = ", ".join(f'"{name}"' for name in Attempt.__struct_fields__[1:])

@@ -66,9 +66,9 @@ def each(connection: Connection, statement: str, values: Sequence[Any]) -> Itera
         yield from fetch(connection, texts.select(statement, size), part)
 
 
-def jobs_by_id(connection: Connection, ids: Sequence[str]) -> dict[str, Job]:
+def jobs_by_id(connection: Connection, ids: Sequence[str], bare: bool = False) -> dict[str, Job]:
     """Those of the jobs that exist, by id."""
-    rows = each(connection, f"SELECT {texts.JOB} FROM jobs WHERE id IN {{}}", ids)
+    rows = each(connection, f"SELECT {texts.BARE_JOB if bare else texts.JOB} FROM jobs WHERE id IN {{}}", ids)
     return {row[0]: Job(*row) for row in rows}
 
 

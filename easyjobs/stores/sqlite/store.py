@@ -257,9 +257,9 @@ class SQLiteStore:
         """The earliest `run_at` that `promote` has not served."""
         return await self._exclusive(self._writer.next_due)
 
-    async def jobs(self, ids: Sequence[str]) -> dict[str, Job]:
+    async def jobs(self, ids: Sequence[str], bare: bool = False) -> dict[str, Job]:
         """Those of the jobs that exist, by id."""
-        return await self._exclusive(lambda: reading.jobs_by_id(self._writer.connection, ids), len(ids))
+        return await self._exclusive(lambda: reading.jobs_by_id(self._writer.connection, ids, bare), len(ids))
 
     async def running(self) -> list[Job]:
         """All that run."""

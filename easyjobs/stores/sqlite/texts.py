@@ -18,6 +18,8 @@ from easyjobs.stores.base import SETTABLE
 SIZES: Final = (256, 64, 16, 4, 1)  # rows of a statement; few sizes, so that all of them stay prepared
 
 JOB: Final = ", ".join(Job.__struct_fields__)
+_LEFT_OUT: Final = {"args": "'[]'", "kwargs": "'{{}}'", "result": "NULL"}  # for `select`, which formats it
+BARE_JOB: Final = ", ".join(_LEFT_OUT.get(name, name) for name in Job.__struct_fields__)
 QUALIFIED_JOB: Final = ", ".join(f"jobs.{name}" for name in Job.__struct_fields__)  # in a join
 SEQ: Final = Job.__struct_fields__.index("seq")
 SESSION: Final = ", ".join(Session.__struct_fields__)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from easyjobs.core.changes import FlagCancel, Update
 from easyjobs.core.job import Lane
 from easyjobs.core.states import STATES
@@ -45,6 +47,15 @@ class ReadCases(Cases):
     async def test_a_page_has_whole_rows(self, play: Play) -> None:
         job = await play.start("j1")
         assert (await play.store.find(JobQuery())).items == [job]
+
+    @story
+    async def test_bare_jobs_are_whole_but_for_their_arguments_and_result(self, play: Play) -> None:
+        job = await play.start("j1", args="[1]", kwargs='{"a":2}', progress='{"value":0.5}')
+        await play.commit(Update(job, {"result": "[3]", "error": '{"type":"E"}'}))
+        (whole,) = (await play.store.jobs(["j1"])).values()
+        assert (whole.args, whole.kwargs, whole.result) == ("[1]", '{"a":2}', "[3]")
+        (bare,) = (await play.store.jobs(["j1", "gone"], bare=True)).values()
+        assert bare == msgspec.structs.replace(whole, args="[]", kwargs="{}", result=None)
 
     @story
     async def test_jobs_are_found_by_queue_task_state_worker_run_and_parent(self, play: Play) -> None:

@@ -61,6 +61,29 @@ def test_of_a_line_without_end_the_head_is_kept_and_the_next_one_is_whole() -> N
     assert after == "after"
 
 
+def test_a_long_line_that_comes_whole_is_cut_too() -> None:
+    head, after = story(b"x" * (LONGEST + 1) + b"\nafter\n")
+    assert (len(head.partition(" ")[0]), after) == (LONGEST, "after")
+    assert head.endswith("left out")
+
+
+def test_who_sees_longer_lines_than_the_log_keeps_sees_them_whole() -> None:
+    async def told() -> None:
+        reading, writing = os.pipe()
+        lines: list[str] = []
+        seen: list[bytes] = []
+        output = Output(reading, lines.append, seen=seen.append, longest=3 * LONGEST)
+        await asyncio.to_thread(
+            os.write, writing, b"a\n" + b"x" * (2 * LONGEST) + b"\n" + b"y" * (4 * LONGEST) + b"\nb\n"
+        )
+        os.close(writing)
+        await output.ended.wait()
+        assert [len(line) for line in seen] == [1, 2 * LONGEST, 3 * LONGEST, 1]
+        assert [len(line.partition(" ")[0]) for line in lines] == [1, LONGEST, LONGEST, 1]
+
+    asyncio.run(told())
+
+
 def test_a_flood_leaves_the_loop_to_others_and_loses_nothing() -> None:
     async def told() -> None:
         pipe = Pipe()

@@ -103,11 +103,11 @@ class ShakyStore(MemoryStore):
             raise StoreUnavailable("it went away while it wrote")
         return committed
 
-    async def jobs(self, ids: Sequence[str]) -> dict[str, Job]:
+    async def jobs(self, ids: Sequence[str], bare: bool = False) -> dict[str, Job]:
         await asyncio.sleep(self.reading)
         if self.down:
             raise StoreUnavailable("it does not answer")
-        return await super().jobs(ids)
+        return await super().jobs(ids, bare)
 
     async def running(self) -> list[Job]:
         await asyncio.sleep(MOMENT)

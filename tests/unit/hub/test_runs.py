@@ -537,6 +537,8 @@ async def test_runs_are_shown_with_their_nodes(house: House) -> None:
         [("b", "waiting"), ("c", "waiting")],
         3,
     )
+    seen, _ = await house.hub.runs.nodes(run.id, 0, 4, {first["a"].job: Job("seen before", "q", "t")})
+    assert [one.job and one.job.id == "seen before" for one in seen] == [True, False, False, False]
     with pytest.raises(NotFound):
         await house.hub.runs.run(first["a"].job)
     (known,) = await house.hub.runs.workflows()
