@@ -11,7 +11,7 @@ import click
 from easyjobs.cli.asking import as_json, print_json
 from easyjobs.cli.http import Api
 from easyjobs.cli.logs import EXITS, OTHERWISE
-from easyjobs.cli.text import plain
+from easyjobs.cli.text import json_of, plain
 from easyjobs.clock import SystemClock
 from easyjobs.core.states import FINAL
 
@@ -94,7 +94,7 @@ def _argument(text: str) -> tuple[str, Any]:
     if not equals or not name.isidentifier():
         raise click.UsageError(f"{text!r} is no NAME=VALUE")
     try:
-        return name, json.loads(value)
+        return name, json_of(value)
     except ValueError:
         return name, value
 
@@ -103,7 +103,7 @@ def _json(text: str | None, kind: type[Any], option: str) -> Any:
     if text is None:
         return kind()
     try:
-        value = json.loads(text)
+        value = json_of(text)
     except ValueError as error:
         raise click.UsageError(f"{option} is no JSON: {error}") from None
     if not isinstance(value, kind):

@@ -11,7 +11,7 @@ import click
 from easyjobs.cli.asking import as_json, connect, each, manager_options, print_json, shown_time
 from easyjobs.cli.http import Api
 from easyjobs.cli.moment import NONE, Moment
-from easyjobs.cli.text import plain, table
+from easyjobs.cli.text import json_of, plain, table
 from easyjobs.core.schedule import Misfire, Overlap
 
 Schedule = dict[str, Any]
@@ -34,8 +34,8 @@ class _Json(click.ParamType[Any]):
         if isinstance(value, self._kind):
             return value
         try:
-            found = json.loads(value)
-        except (ValueError, RecursionError):
+            found = json_of(value)
+        except ValueError:
             found = None
         if not isinstance(found, self._kind):
             self.fail(f"{value[:100]!r} is not {self._what}", param, ctx)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -19,7 +18,7 @@ from easyjobs.cli.collector import spare_the_collector
 from easyjobs.cli.logs import EXITS, INTERRUPTED, OTHERWISE
 from easyjobs.cli.modules import load, named
 from easyjobs.cli.moment import NONE, Moment
-from easyjobs.cli.text import plain, table
+from easyjobs.cli.text import json_of, plain, table
 from easyjobs.cli.worker import loop_factory
 from easyjobs.core.job import Job
 from easyjobs.errors import ConfigurationError, EasyJobsError
@@ -86,8 +85,8 @@ class _Object(click.ParamType[Any]):
         if isinstance(value, dict):
             return value
         try:
-            found = json.loads(value)
-        except (ValueError, RecursionError):
+            found = json_of(value)
+        except ValueError:
             found = None
         if not isinstance(found, dict):
             self.fail(f"{value[:100]!r} is no JSON object", param, ctx)

@@ -437,6 +437,9 @@ async def test_one_job_is_run_here_and_no_other(file: str) -> None:
     failed = await taskflow.run_task_async("shaky")
     assert (failed.state, failed.attempt) == ("retry", 1), "it is tried again by who works then"
     assert (await taskflow.run_task_async(failed.id)).state == "failed"
+    for called in (taskflow.run_task_async, taskflow.queue_task_async):
+        with pytest.raises(ArgumentsRefused, match="JSON has no nan"):
+            await called("t", {"n": float("nan")})
     async with taskflow.hub() as hub:
         assert (await hub.job(waits[0].id)).state == "queued"
         for unknown in ("nope", hub.job_id()):

@@ -67,6 +67,7 @@ def ready(url: str) -> None:
         (("a=2", "b=3"), "5"),
         (("a=2", "note=!"), "3!"),
         (("a=2", 'note="7"'), "37"),
+        (("a=2", "note=NaN"), "3NaN"),  # what is no JSON is text
         (("--args", "[2, 4]"), "6"),
         (("--kwargs", '{"a": 1}', "b=9"), "10"),
     ],
@@ -102,6 +103,7 @@ def test_the_exit_code_says_how_it_ended(url: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
+        (("add", "play", "add", "--kwargs", '{"a": NaN}'), 2, "--kwargs is no JSON: NaN is no JSON"),
         (("add", "play", "add", "a"), 2, "no NAME=VALUE"),
         (("add", "play", "add", "9=a"), 2, "no NAME=VALUE"),
         (("add", "play", "add", "--args", "{}"), 2, "--args must be an array"),

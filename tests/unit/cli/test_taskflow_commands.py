@@ -147,12 +147,11 @@ def test_what_is_not_there_is_said_in_a_line_with_what_is(taskflow: Taskflow, ar
 
 
 @pytest.mark.parametrize("command", ["queue_task", "run_task"])
-@pytest.mark.parametrize(("params", "why"), [('{"a": NaN}', "JSON has no nan"), ('{"a": "\\ud800"}', "lone surrogate")])
-def test_what_is_no_json_is_refused_and_not_changed(taskflow: Taskflow, command: str, params: str, why: str) -> None:
+@pytest.mark.parametrize("params", ['{"a": NaN}', '{"a": 1e999}', '{"a": "\\ud800"}'])
+def test_what_is_no_json_is_refused_and_not_changed(taskflow: Taskflow, command: str, params: str) -> None:
     result = run(taskflow, command, "echo", "--params", params)
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.splitlines()[-1].startswith("Error: The arguments are not JSON. (kwargs")
-    assert why in result.stderr
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "is no JSON object" in result.stderr
 
 
 def test_what_is_refused_is_said_once(taskflow: Taskflow) -> None:
