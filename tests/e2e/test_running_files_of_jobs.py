@@ -307,7 +307,7 @@ def test_a_killed_run_is_taken_up_where_it_was(folder: Folder, store: str) -> No
     assert told[-1] == ["complete", "A", "says.py", ["A-2", "wait", "gate", "file:///A-1"]]
     scripts = json.loads(done.stdout)["scripts"]
     assert [one["state"] for one in scripts] == ["completed"] * 3
-    assert (scripts[0]["attempt"], scripts[1]["attempt"] > 1, scripts[2]["attempt"]) == (1, True, 1)
+    assert [one["attempt"] for one in scripts] == [1, 2, 1]
     assert folder.run("--resume", id, "--store", store).returncode == 0  # it has ended: that is said
     assert folder.told() == told
 
