@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Callable, Collection
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 from easyjobs import Dependency, EasyJobsWorker, NoRetry, Retry, current_job, same
-from easyjobs.core.signature import Signature
-from easyjobs.tasks import introspection
+from easyjobs.tasks import conversion, introspection
 from easyjobs.testing.network import Node
 from tests.simulation.flows import declare_late, declare_parts
 from tests.simulation.ledger import Ledger
 from tests.simulation.plans import declare_scripts
 from tests.simulation.turns import COVERED, FRESH, KINDS
+
+T = TypeVar("T")
 
 TASKS = (
     "ok",
@@ -62,15 +63,24 @@ CHAINS: dict[str, dict[str, Any]] = {
 """What follows what, as the tasks are declared and as the ledger judges."""
 
 
-SIGNATURES: dict[Any, Signature] = {}
+def _once(work_out: Callable[..., T]) -> Callable[..., T]:
+    """What is worked out of a function: each worker that starts declares all tasks anew, and each is the same."""
+    known: dict[Any, T] = {}
+
+    def remembered(function: Callable[..., Any], *more: Any) -> T:
+        of = (inspect.unwrap(function).__code__, *map(tuple, more))
+        if of not in known:
+            known[of] = work_out(function, *more)
+        return known[of]
+
+    return remembered
 
 
-def signature_of(function: Callable[..., Any], write_all: Collection[str] = ()) -> Signature:
-    """As that of `introspection`, worked out once: each worker that starts declares all tasks anew."""
-    of = (inspect.unwrap(function).__code__, *write_all)
-    if of not in SIGNATURES:
-        SIGNATURES[of] = introspection.signature_of(function, write_all)
-    return SIGNATURES[of]
+ONCE: dict[str, Callable[..., Any]] = {
+    "easyjobs.tasks.decorator.signature_of": _once(introspection.signature_of),
+    "easyjobs.tasks.workflows.signature_of": _once(introspection.signature_of),
+    "easyjobs.tasks.decorator.converter_of": _once(conversion.converter_of),
+}
 
 
 class Players:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 from unittest.mock import patch
 
@@ -14,7 +14,6 @@ from easyjobs.core.states import FINAL
 from easyjobs.errors import ConnectionLost, JobFailed, Refused, StoreError, WaitTimeout
 from easyjobs.faces import conducting
 from easyjobs.hub import running
-from easyjobs.tasks import decorator, workflows
 from easyjobs.tasks.handle import Call
 from easyjobs.testing.loop import VirtualLoop
 from easyjobs.testing.network import CALM, Node, Weather
@@ -23,7 +22,7 @@ from tests.simulation.crashes import Violation
 from tests.simulation.flows import AT_ONCE, ENDLESS, NARROW, PAGE, WORKFLOWS, arguments_for
 from tests.simulation.ledger import Ledger
 from tests.simulation.plans import EVERY, Conducted
-from tests.simulation.players import CHAINS, CRAFTS, TASKS, Players, signature_of
+from tests.simulation.players import CHAINS, CRAFTS, ONCE, TASKS, Players
 from tests.simulation.ticks import SCHEDULES
 from tests.simulation.turns import COVERED
 
@@ -256,13 +255,12 @@ class Story:
 
     async def play(self) -> None:
         """The story. Raises Violation where something did not hold."""
-        with (
-            patch.object(running, "PAGE", PAGE),
-            patch.object(running, "LIVE_AT_ONCE", PAGE),
-            patch.object(conducting, "EVERY", EVERY),
-            patch.object(decorator, "signature_of", signature_of),
-            patch.object(workflows, "signature_of", signature_of),
-        ):
+        with ExitStack() as patches:
+            for where, what in ONCE.items():
+                patches.enter_context(patch(where, what))
+            patches.enter_context(patch.object(running, "PAGE", PAGE))
+            patches.enter_context(patch.object(running, "LIVE_AT_ONCE", PAGE))
+            patches.enter_context(patch.object(conducting, "EVERY", EVERY))
             await self._play()
 
     async def _play(self) -> None:
