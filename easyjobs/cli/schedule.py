@@ -21,6 +21,7 @@ from easyjobs.cli.run import FEWEST, check_here, check_known, events_of, folder_
 from easyjobs.cli.run_display import summary
 from easyjobs.cli.secret import read_secret, secret_option
 from easyjobs.cli.text import plain
+from easyjobs.clock import SystemClock
 from easyjobs.core import cron
 from easyjobs.core.schedule import Rule
 from easyjobs.errors import ConnectionLost, Refused, RegistrationError
@@ -197,8 +198,7 @@ async def _attend(orders: Orders, worker: EasyJobsWorker, look: Look, find: Find
     nursery = Nursery("schedules")
     for order, rule in orders:
         names = ", ".join(job.name for job in order.plan.jobs)
-        when = "" if rule is None else cron.in_words(rule)
-        click.echo(plain(f"{names}: {when}, in {where}"))
+        click.echo(plain(f"{names}: {_when(rule)}, in {where}"))
     seen: set[str] | None = None
 
     async def see_through(id: str, order: Order, *, new: bool) -> None:
@@ -228,6 +228,17 @@ async def _attend(orders: Orders, worker: EasyJobsWorker, look: Look, find: Find
             seen = there
             await asyncio.wait({told}, timeout=EVERY)
     await nursery.close()
+
+
+def _when(rule: Rule | None) -> str:
+    """When jobs run, and when they do next, as clocks there show it."""
+    if rule is None:
+        return ""
+    following = cron.next_after(rule, SystemClock().wall())
+    if following is None:
+        return cron.in_words(rule)
+    there = datetime.fromtimestamp(following, cron.zone_of(rule.timezone))
+    return f"{cron.in_words(rule)}, next {there:%Y-%m-%d %H:%M %Z}"
 
 
 def _no_hurry() -> None:

@@ -507,6 +507,7 @@ def test_jobs_run_by_themselves_each_every_so_many_days(folder: Folder, cluster:
         cluster.post(f"/api/schedules/{id}/run")
     until(lambda: process.said().count("\nrun ") == 2, "both runs have ended")
     assert "2 completed" in process.said()
+    assert "every day, Pacific/Auckland, next 2030-01-31 06:00 NZDT, in " in process.said()
     assert sorted(line[:3] for line in folder.told() if line[0] != "ready") == [
         ["complete", "Daily", "good.sh"],
         ["complete", "Daily too", "says.py"],
