@@ -243,6 +243,8 @@ class EasyJobsWorker(DeclaresWorkflows, DeclaresScripts):
                 "a child process loaded the module of its task, and that started a worker: start it under "
                 "`if __name__ == '__main__':`"
             )
+        if self._reach is None:
+            raise ConfigurationError("the manager's secret is missing: manager_secret=... or EASYJOBS_MANAGER_SECRET")
         if self._engine is None:
             for doubt in doubts(self._registry.specs()):
                 log.warning("%s", doubt)
@@ -376,14 +378,15 @@ class EasyJobsWorker(DeclaresWorkflows, DeclaresScripts):
         return self._engine
 
 
-def reach(settings: WorkerSettings) -> Reach:
-    """How to get to the manager that the settings name.
+def reach(settings: WorkerSettings) -> Reach | None:
+    """How to get to the manager that the settings name; None without its secret, which is missed at the start, for who
+    pulls needs none.
 
-    :raises ConfigurationError: the URL will not do, or there is no secret.
+    :raises ConfigurationError: the URL will not do.
     """
     where, secret = manager_address(settings), settings.manager_secret
     if not secret:
-        raise ConfigurationError("the manager's secret is missing: manager_secret=... or EASYJOBS_MANAGER_SECRET")
+        return None
     return Reach(
         Redial(where, secret=secret),
         lambda timeout: dial_sync(where, secret=secret, timeout=timeout),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import subprocess
@@ -11,9 +12,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from easyjobs import EasyJobsWorker
 from easyjobs.cli import worker as cli
 from easyjobs.cli.commands import commands
 from easyjobs.errors import ConfigurationError
+from easyjobs.faces.pulling import pulling
 
 _numbers = itertools.count()
 
@@ -200,3 +203,18 @@ def test_nothing_to_run_is_said(folder: Folder) -> None:
         cli.find_work(None, ["empty"])
     said = CliRunner().invoke(commands, ["worker"])
     assert (said.exit_code, "name a module, or a folder of scripts" in said.output) == (2, True)
+
+
+async def test_a_worker_may_be_made_without_a_secret_and_misses_it_when_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("EASYJOBS_SECRET", "EASYJOBS_MANAGER_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigurationError, match="secret is missing"):
+        await EasyJobsWorker("sums").start()
+    worker = EasyJobsWorker("sums")
+    async with pulling(worker, f"sqlite:///{tmp_path}/jobs.db"):  # straight from the store: nobody asks for one
+        await worker.start()
+        while not worker.connected:
+            await asyncio.sleep(0.01)
+        await worker.stop(0.0)
