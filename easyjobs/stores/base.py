@@ -288,7 +288,8 @@ class Store(Protocol):
     async def late(self, limit: int, told: bool = False) -> list[Job]:
         """Up to `limit` jobs that have not begun although their `late_at` has passed, earliest first: those that are
         queued, to be tried again, or wait for others, but for groups and runs that are under way. With `told` those
-        whose `late_at` is negative, as somebody was told, unless an attempt of them has failed or crashed since.
+        whose `late_at` is negative, as somebody was told, unless an attempt of them has failed or crashed since; these
+        without their arguments and result.
         """
 
     async def live_of(self, schedules: Sequence[str]) -> dict[str, list[Job]]:

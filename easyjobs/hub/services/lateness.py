@@ -102,7 +102,7 @@ class Lateness:
     async def _look_again(self) -> None:
         """Who has begun or ended meanwhile; of many, some."""
         ids = list(islice(self._open, PAGE))
-        rows = await self._store.jobs(ids) if ids else {}
+        rows = await self._store.jobs(ids, bare=True) if ids else {}
         for id in ids:
             told = self._open.pop(id)
             row = rows.get(id)

@@ -232,10 +232,7 @@ class MemoryStore(Alone, Tables):
     async def jobs(self, ids: Sequence[str], bare: bool = False) -> dict[str, Job]:
         """Those that exist, by id."""
         self._check_open()
-        found = {id: copy.copy(self._jobs[id]) for id in ids if id in self._jobs}
-        for job in found.values() if bare else ():
-            job.args, job.kwargs, job.result = "[]", "{}", None
-        return found
+        return {id: _shown(self._jobs[id], bare) for id in ids if id in self._jobs}
 
     async def find(self, query: JobQuery) -> Page:
         """One page, newest first."""
@@ -335,7 +332,7 @@ class MemoryStore(Alone, Tables):
         self._check_open()
         now = self.now()
         late = sorted((at, job.seq, job) for at, job in self._not_begun(told) if told or at <= now)
-        return [copy.copy(job) for _, _, job in late[:limit]]
+        return [_shown(job, told) for _, _, job in late[:limit]]
 
     async def live_of(self, schedules: Sequence[str]) -> dict[str, list[Job]]:
         """Jobs of some schedules that have not ended, the oldest first."""
@@ -373,6 +370,13 @@ class MemoryStore(Alone, Tables):
 
 def _size(job: Job) -> int:
     return sum(len(text) for text in (job.id, job.args, job.kwargs, job.result or "", job.error or ""))
+
+
+def _shown(job: Job, bare: bool) -> Job:
+    shown = copy.copy(job)
+    if bare:
+        shown.args, shown.kwargs, shown.result = "[]", "{}", None
+    return shown
 
 
 def _copies(jobs: Iterable[Job]) -> list[Job]:

@@ -110,7 +110,8 @@ async def late(connection: Connection, now: float, limit: int, told: bool) -> li
     """Jobs that should have begun by `now`; those of which somebody was `told`, or the others."""
     which = "late_at < 0 AND failures = 0 AND crashes = 0" if told else "late_at >= 0 AND late_at <= $2"
     statement = (
-        f"SELECT {texts.JOB} FROM jobs WHERE late_at IS NOT NULL AND ready IS NOT NULL AND {which}"
+        f"SELECT {texts.BARE_JOB if told else texts.JOB} FROM jobs"
+        f" WHERE late_at IS NOT NULL AND ready IS NOT NULL AND {which}"
         " AND (turn IS NULL OR turn NOT IN ('gather', 'close') OR state <> 'waiting')"
         f" ORDER BY late_at{' DESC' if told else ''}, seq LIMIT $1"
     )

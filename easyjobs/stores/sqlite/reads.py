@@ -65,8 +65,9 @@ class Reader:
         """Jobs that should have begun by `now`; those of which somebody was `told`, or the others."""
         which = "late_at < 0 AND failures = 0 AND crashes = 0" if told else "late_at >= 0 AND late_at <= ?1"
         statement = (
-            f"SELECT {texts.JOB} FROM jobs INDEXED BY jobs_late WHERE late_at IS NOT NULL AND ready IS NOT NULL"
-            f" AND {which} AND (turn IS NULL OR turn NOT IN ('gather', 'close') OR state <> 'waiting')"
+            f"SELECT {texts.BARE_JOB.format() if told else texts.JOB} FROM jobs INDEXED BY jobs_late"
+            f" WHERE late_at IS NOT NULL AND ready IS NOT NULL AND {which}"
+            " AND (turn IS NULL OR turn NOT IN ('gather', 'close') OR state <> 'waiting')"
             f" ORDER BY late_at{' DESC' if told else ''}, seq LIMIT ?2"
         )
         return [Job(*row) for row in await self._rows(statement, now, limit)]

@@ -311,7 +311,7 @@ class RunCases(Cases):
         now = play.store.now()
         await play.start("runs", late_at=1 - now)
         await play.add(
-            play.job("second", late_at=8 - now),
+            play.job("second", late_at=8 - now, args="[1]", kwargs='{"a": 1}'),
             play.job("first", state="waiting", deps_left=1, late_at=9 - now),
             play.job("third", run_at=now + 60, late_at=7 - now),
             play.job("nobody was told", late_at=now - 1),
@@ -322,7 +322,8 @@ class RunCases(Cases):
         )
         assert _ids(await play.store.late(10)) == ["nobody was told"]
         assert _ids(await play.store.late(10, told=True)) == ["first", "second", "third"]
-        assert _ids(await play.store.late(2, told=True)) == ["first", "second"]
+        (_, second) = await play.store.late(2, told=True)
+        assert second == msgspec.structs.replace(await play.row("second"), args="[]", kwargs="{}")
 
     # -- what is old
 
