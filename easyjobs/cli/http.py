@@ -1,4 +1,6 @@
-"""The manager's HTTP API for commands; the only file that knows httpx."""
+"""The manager's HTTP API for commands; the only file that knows httpx, which is imported where a manager is asked: many
+commands do their work without one.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,6 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
-import httpx
 import msgspec
 
 from easyjobs.errors import ConfigurationError, ConnectionLost, Refused, Unauthorized
@@ -39,6 +40,8 @@ class Api:
     """
 
     def __init__(self, url: str, secret: str | None, *, insecure: bool = False) -> None:
+        import httpx
+
         where = address(url)
         if secret and not (where.secure or where.loopback or insecure):
             raise ConfigurationError(f"the secret would cross the network readable to {url}: use https, or --insecure")
@@ -107,6 +110,8 @@ class Api:
 
     @contextmanager
     def _lost(self) -> Iterator[None]:
+        import httpx
+
         try:
             yield
         except httpx.LocalProtocolError as error:
@@ -130,7 +135,7 @@ class Api:
         except msgspec.DecodeError:
             raise self._no_manager(response.status_code) from None
 
-    def _judge(self, response: httpx.Response) -> None:
+    def _judge(self, response: Any) -> None:
         """Pass an answer that is no problem."""
         if response.status_code == 401:
             raise Unauthorized(
