@@ -28,13 +28,14 @@ class SessionCases(Cases):
         full = play.session(
             "s1", epoch=3, queues='["a","b"]', slots=9, embedded="m", pid=77, version="1.2", name="ü", host="h"
         )
+        full.life, full.hellos, full.opened_at = "x", 2**53, 1_700_000_000.123456
         await play.arrive(full, play.session("s0"))
         assert await play.store.sessions() == [play.session("s0"), full]
 
     @story
     async def test_a_session_is_welcomed_again_only_with_the_next_epoch(self, play: Play) -> None:
         await play.arrive(play.session("s1", epoch=1))
-        again = play.session("s1", epoch=2, name="renamed", expires_at=9e9)
+        again = play.session("s1", epoch=2, name="renamed", expires_at=9e9, life="y", hellos=1)
         assert await play.commit(PutSession(play.session("s1", epoch=1))) == [Stale("session")]
         assert await play.commit(PutSession(play.session("s1", epoch=3))) == [Stale("session")]
         assert await play.commit(PutSession(again)) == [Applied()]
