@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import PurePath
 from typing import Any, Unpack, cast
 
 from easyjobs.core.task import is_name
@@ -10,7 +11,7 @@ from easyjobs.errors import RegistrationError
 from easyjobs.tasks.decorator import ScriptTask
 from easyjobs.tasks.interpreters import Interpreters
 from easyjobs.tasks.options import TaskOptions
-from easyjobs.tasks.scripts import Mode, Script, Vector, name_of_script, scripts_check, scripts_in
+from easyjobs.tasks.scripts import Mode, Script, Vector, name_of_script, path_of, scripts_check, scripts_in
 
 
 class DeclaresScripts:
@@ -18,7 +19,7 @@ class DeclaresScripts:
 
     def script(
         self,
-        path: str,
+        path: str | PurePath,
         *,
         namespace: str | Sequence[str] | None = None,
         name: str | None = None,
@@ -39,6 +40,7 @@ class DeclaresScripts:
         :param interpreters: what runs it by its extension, `{".R": ["Rscript", "--vanilla"]}`.
         :raises RegistrationError: it is not there, lies outside, or what runs it is missing.
         """
+        path = path_of(path)
         program = Script(path, folder, interpreters or {}, result)
         given = cast("TaskOptions", {**options, "script": program})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -81,6 +81,9 @@ class Command(msgspec.Struct, frozen=True):
         :raises ConfigurationError: it names no program, its output goes to a file and is to hold its result, or what is
             no text.
         """
+        given: Any = self.argv
+        if isinstance(given, str):
+            raise ConfigurationError(f"a Command is a program and its arguments, ('ls', '-l'), no line: {self.argv!r}")
         texts = [*self.argv, *self.env, *self.env.values(), self.cwd or "", self.stdin or "", self.stdout or ""]
         if not self.argv or not self.argv[0]:
             raise ConfigurationError("a Command needs a program: Command(('bash', '-c', 'ls'))")
@@ -128,12 +131,23 @@ def shape_of(given: Any, where: str) -> Program:
 
     :raises RegistrationError: it is no script.
     """
-    program = Script(given) if isinstance(given, str) else given
+    program = Script(path_of(given)) if isinstance(given, (str, PurePath)) else given
     if not isinstance(program, (Script, Command)):
         raise RegistrationError(f"{where}: script must be a path, a Script or a Command, not {given!r}")
     if program.result not in MODES:
         raise RegistrationError(f"{where}: result must be 'markers' or 'exit', not {program.result!r}")
     return program
+
+
+def path_of(given: Any) -> str:
+    """The path of a script, as text.
+
+    :raises RegistrationError: it is none.
+    """
+    path = given.as_posix() if isinstance(given, PurePath) else given
+    if not isinstance(path, str):
+        raise RegistrationError(f"a script is named by its path, such as 'bonds/bonds.py', not by {given!r}")
+    return path
 
 
 def scripts_in(folder: str | Path, interpreters: Interpreters | None = None) -> list[str]:

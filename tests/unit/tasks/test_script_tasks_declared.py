@@ -55,6 +55,9 @@ def test_a_script_is_a_task_called_by_its_path(folder: Path, worker: EasyJobsWor
     ]
     assert worker.specs() == [bonds.spec]
     assert asyncio.run(bonds.local("a", 1)) == ["a", 1]
+    assert worker.script(Path("bonds/bonds.py"), name="again").spec.doc == "Runs bonds/bonds.py."
+    with pytest.raises(RegistrationError, match="a script is named by its path"):
+        worker.script(None)  # type: ignore[arg-type]
 
 
 def test_over_a_function_its_parameters_are_the_tasks(folder: Path, worker: EasyJobsWorker) -> None:
@@ -152,6 +155,7 @@ def test_interpreters_of_the_environment_count_too(folder: Path, monkeypatch: py
         ({"script": Script("grab.py", interpreters={"R": ["x"]})}, "interpreters are such as"),
         ({"script": Script("grab.py", interpreters={".R": "Rscript"})}, "interpreters are such as"),
         ({"script": Command(())}, "needs a program"),
+        ({"script": Command("ls -l")}, "a program and its arguments"),  # type: ignore[arg-type]
         ({"script": Command(("ls", "\0"))}, "text, without NUL"),
         ({"script": Command(("ls",), stdout="x", result="markers")}, "can print no result"),
     ],
