@@ -190,6 +190,23 @@ async def test_through_a_pooler_nobody_is_seen_and_so_nobody_is_missed(url: str)
         assert await one.away({"b"}) == set()
 
 
+async def test_a_user_who_may_not_use_that_table_works_without_it(
+    url: str, server: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever made the tables may have granted what there was when he did."""
+    async with hub(url, "b"):
+        pass
+    server.execute(f"REVOKE ALL ON {url.rpartition('schema=')[2]}.hubs FROM app")
+    async with hub(url, "a") as one:
+
+        async def warned() -> bool:
+            return "by its lease only: permission denied for table hubs" in caplog.text
+
+        await until(warned)
+        assert await one.away({"b"}) == set()
+        await one.prune(Retention(others=-1.0), 10)
+
+
 async def test_rows_of_those_who_died_long_ago_are_removed(url: str, server: PostgresServer) -> None:
     async with hub(url, "b") as dead:
         await dead.commit([session("s", "b")])

@@ -21,6 +21,9 @@ UNWRITABLE: Final = (
 FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """Everything else that a statement or a connection may raise."""
 
+DENIED: Final = asyncpg.InsufficientPrivilegeError
+"""What is raised for a table that our user may not use."""
+
 AGAIN: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """What goes away when the whole transaction is done again."""
 

@@ -22,7 +22,7 @@ from easyjobs.stores.base import Hint, Kind
 from easyjobs.stores.hints import both
 from easyjobs.stores.postgres.address import Address
 from easyjobs.stores.postgres.channel import Channel, Connection
-from easyjobs.stores.postgres.failures import UNWRITABLE
+from easyjobs.stores.postgres.failures import DENIED, UNWRITABLE
 from easyjobs.stores.postgres.presence import Presence
 
 log = logging.getLogger("easyjobs.stores")
@@ -136,10 +136,14 @@ class Hints:
     async def _attach(self, connection: Connection) -> None:
         self._lost.clear()
         connection.add_termination_listener(lambda _: self._lost.set())
-        if self._shows:
-            await self._presence.enter(connection)
         if self._listens:
             await connection.add_listener(self._name, self._on_note)
+        if self._shows:
+            try:
+                await self._presence.enter(connection)
+            except DENIED as error:  # whoever made the tables has granted what there was before
+                self._shows = False
+                log.warning("others will know that this process died by its lease only: %s", error)
 
     async def _say_of_us(self, what: Callable[[Connection], Awaitable[None]]) -> None:
         try:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from easyjobs.stores.postgres.channel import Connection
+from easyjobs.stores.postgres.failures import DENIED
 
 SETTLED: Final = 10.0
 """Seconds after our own way to the server was cut before others are missed: theirs may have been cut with it."""
@@ -49,8 +50,12 @@ class Presence:
         """Be there for as long as `connection` is. Again on another one when that was lost: see `lost`."""
         await connection.execute(_STAY)
         await connection.fetchval(_LOCK, self.me)
-        self.noted = True
-        await connection.execute(_ENTER, self.me, self._now())
+        noted, self.noted = self.noted, True
+        try:
+            await connection.execute(_ENTER, self.me, self._now())
+        except DENIED:
+            self.noted = noted
+            raise
         self._there = True
         if self._cut:
             self._trusting_from = self._monotonic() + SETTLED
@@ -78,7 +83,7 @@ class Presence:
             return set()
         return {id for (id,) in await connection.fetch(_AWAY, list(hubs))}
 
-    @staticmethod
-    async def forget(connection: Connection, before: float) -> None:
-        """Remove the rows of those who came before that time and are not there."""
-        await connection.execute(_FORGET, before)
+    async def forget(self, connection: Connection, before: float) -> None:
+        """Remove the rows of those who came before that time and are not there; where we are ourselves."""
+        if self._there:
+            await connection.execute(_FORGET, before)
