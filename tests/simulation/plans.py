@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar, cast
 from unittest.mock import patch
 
 from easyjobs import EasyJobsWorker, NoRetry, current_job
@@ -23,10 +23,13 @@ from easyjobs.faces.conducting import Conductor, Here, Json, Progress
 from easyjobs.faces.jobs_file import plan_of
 from easyjobs.faces.script_events import Events, ScriptTask
 from easyjobs.faces.taskmaster import FAIL, Order, host
+from easyjobs.hub.hub import Hub
 from easyjobs.testing.network import Node
 from easyjobs.testing.simulated import SimulatedCluster
 from tests.simulation.crashes import Violation
 from tests.simulation.ledger import Ledger
+
+T = TypeVar("T")
 
 PLANS: Final = (
     [{"name": "a", "steps": ["good.py", ["good.py", "deadly.py"], "good.py"]}, {"name": "b", "steps": ["good.py"]}],
@@ -134,6 +137,8 @@ class Conducted:
                 self.cluster.kill_worker(node.name, silent=self.chance.random() < 0.3)
                 await asyncio.sleep(self.chance.uniform(0.5, 8.0))
                 continue
+            if (mistake := conducting_it.exception()) is not None:
+                raise Violation(f"who conducts {run} trips: {mistake!r}") from mistake
             run, scripts = conducting_it.result()
             self._judge(order, run, scripts)
             if runs == LIVES or self.cluster.rows._jobs[run].state == "completed":
@@ -141,7 +146,7 @@ class Conducted:
                 return
             self.cluster.kill_worker(node.name)
             runs += 1
-            run = await self._again(run)
+            run = (await self._ask(functools.partial(Hub.retry, id=run, by="story"), 1.0)).id
 
     def _begun(self, order: Order) -> str | None:
         """The run that a process began, if it came so far."""
@@ -183,30 +188,23 @@ class Conducted:
                     await self.cluster.client(f"{self.name}-sweeps").cancel(id)
             await asyncio.sleep(5.0)
 
-    async def _again(self, run: str) -> str:
+    async def _ask(self, what: Callable[[Hub], Coroutine[Any, Any, T]], seconds: float) -> T:
+        """As over HTTP: some manager that lives, and another one where that fails or dies meanwhile."""
         while True:
             try:
-                return (await self._hub().retry(run, "story")).id
+                living = [name for name in self.cluster.names if self.cluster.managed(name)]
+                asked = self.nursery.spawn(what(self.cluster.managers[self.chance.choice(living)].hub), "ask")
+                await asyncio.wait({asked}, timeout=seconds + 5.0)
+                if asked.done():
+                    return cast("T", asked.result())
             except (IndexError, Refused, StoreError) as refusal:
-                self.ledger.tell(f"repeat of {run}: {refusal}")
+                self.ledger.tell(f"{self.name} is told: {refusal}")
             await asyncio.sleep(1.0)
-
-    def _hub(self) -> Any:
-        """Of a manager that lives."""
-        return self.cluster.managers[self.chance.choice([n for n in self.cluster.names if self.cluster.managed(n)])].hub
 
     async def _look(self, node: Node, id: str, seconds: float) -> tuple[Json, list[Json]]:
-        """As a process looks over HTTP: again, where a manager died meanwhile."""
-        while True:
-            try:
-                looking = self.nursery.spawn(Here(self._hub(), self.nursery).look(id, seconds), "look")
-                await asyncio.wait({looking}, timeout=seconds + 5.0)
-                await node.gate()
-                if looking.done():
-                    return looking.result()
-            except (IndexError, Refused, StoreError) as refusal:
-                self.ledger.tell(f"{node.name} cannot see {id}: {refusal}")
-            await asyncio.sleep(1.0)
+        found = await self._ask(lambda hub: Here(hub, self.nursery).look(id, seconds), seconds)
+        await node.gate()
+        return found
 
     def _process(self, name: str, order: Order) -> tuple[Node, EasyJobsWorker]:
         """One that conducts, as `easyjobs run --manager` has it."""
