@@ -38,18 +38,26 @@ PATIENCE = 60.0
 else to do costs time, and fails no story.
 """
 
+SHORTEST, LONGEST = 0.02, 0.1
+"""Seconds between two looks."""
+
 T = TypeVar("T")
 
 
 def until(true: Callable[[], T], what: str, timeout: float = PATIENCE) -> T:
-    """What `true` returns as soon as that is something; fails when it is nothing for `timeout` seconds."""
+    """What `true` returns as soon as that is something; fails when it is nothing for `timeout` seconds.
+
+    Who waits long asks less often: most that is asked is asked of a manager, and costs it as much as a job.
+    """
     end = time.monotonic() + timeout
+    pause = SHORTEST
     while True:
         found = true()
         if found:
             return found
         assert time.monotonic() < end, f"for {timeout:g} s it did not come true that {what}"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(1.1 * pause, LONGEST)
 
 
 _random = random.Random(os.getpid() ^ time.time_ns())
