@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 from starlette.requests import Request
@@ -45,7 +45,12 @@ def read_query(request: Request, shape: type[S]) -> S:
     try:
         return msgspec.convert(values, shape, strict=False)
     except msgspec.ValidationError as error:
-        raise _invalid(error, ["query"]) from None
+        refused = _invalid(error, ["query"])
+        if str(error).startswith("Invalid enum value"):
+            loc, message = (refused.errors[0][part] for part in ("loc", "message"))
+            kind = next((field.type for field in msgspec.structs.fields(shape) if field.encode_name == loc[-1]), None)
+            refused = unprocessable(loc, f"{message}; it is one of {', '.join(_choices(kind))}")
+        raise refused from None
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -79,6 +84,14 @@ def parse_body(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         raise BadRequest(f"The body is not JSON: {fault_of(body, error)}.") from None
     except RecursionError:
         raise BadRequest("The body is nested too deep.") from None
+
+
+def _choices(kind: Any) -> list[str]:
+    """The values of a Literal, also where something else may stand in its place."""
+    found = []
+    for part in get_args(kind):
+        found += [part] if isinstance(part, str) else _choices(part)
+    return found
 
 
 def _invalid(error: msgspec.ValidationError, base: list[Any]) -> Unprocessable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -65,6 +65,17 @@ def test_a_query_is_read_by_its_shape() -> None:
         with pytest.raises(Unprocessable) as refused:
             read_query(request(query), Whole)
         assert refused.value.errors[0]["loc"] == ["query", loc]
+
+
+def test_of_a_word_that_is_none_of_some_these_are_told() -> None:
+    class Kinds(msgspec.Struct):
+        state: Literal["queued", "running"] | None = None
+
+    with pytest.raises(Unprocessable) as refused:
+        read_query(request("state=bogus"), Kinds)
+    (fault,) = refused.value.errors
+    assert fault["loc"] == ["query", "state"]
+    assert fault["message"] == "Invalid enum value 'bogus'; it is one of queued, running"
 
 
 async def test_a_body_is_read_up_to_its_limit_and_no_further() -> None:
