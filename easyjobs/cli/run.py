@@ -187,7 +187,7 @@ def check_here(order: Order) -> None:
     except ConfigurationError as error:
         raise Wrong(plain(str(error))) from None
     if problems:
-        raise Wrong("\n".join(plain(str(problem)) for problem in problems))
+        raise Wrong("\n".join(dict.fromkeys(plain(str(problem)) for problem in problems)))
 
 
 # -- on a cluster

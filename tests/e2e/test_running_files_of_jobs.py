@@ -280,6 +280,9 @@ def test_each_of_several_scripts_that_cannot_run_has_its_line(folder: Folder) ->
         "Error: there is no gone.py",
         "there is no lost.py",
     ]
+    assert folder.run("jobs.json", "--folder", "gone").stderr.count("\n") == 1, (
+        "what is wrong with all of them is said once"
+    )
 
 
 def test_a_run_that_a_store_does_not_have_is_looked_for_elsewhere(folder: Folder) -> None:
