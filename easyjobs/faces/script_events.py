@@ -8,6 +8,7 @@ import inspect
 import os
 import sys
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -16,6 +17,7 @@ from easyjobs.errors import ConfigurationError
 from easyjobs.faces.jobs_file import At, Plan
 
 EVENTS: Final = ("on_task_ready", "on_task_complete", "on_task_fail")
+NEARLY: Final = 0.85  # as like as `on_task_failed` is to `on_task_fail`
 KEPT_APART: Final = ("args", "job", "parents", "children")
 """Keys of a task that no result of its script hides."""
 
@@ -55,7 +57,7 @@ class Events:
     run in a thread, one at a time.
 
     :param name: what a person calls it.
-    :raises ConfigurationError: it has none of them.
+    :raises ConfigurationError: it has none of them, or a name that one of them seems to be meant by.
     """
 
     def __init__(self, source: Any, name: str) -> None:
@@ -63,6 +65,9 @@ class Events:
         self._calls = {event: getattr(source, event) for event in EVENTS if callable(getattr(source, event, None))}
         if not self._calls:
             raise ConfigurationError(f"{name} has no {', '.join(EVENTS[:-1])} or {EVENTS[-1]}")
+        for event in set(EVENTS).difference(self._calls):
+            for near in get_close_matches(event, dir(source), cutoff=NEARLY):
+                raise ConfigurationError(f"{name} has {near}, which nothing would call: is {event} meant?")
         self._one_at_a_time = asyncio.Lock()
 
     async def tell(self, event: str, task: ScriptTask) -> None:

@@ -10,6 +10,7 @@ import msgspec
 
 from easyjobs.core.signature import Signature
 from easyjobs.errors import ArgumentsRefused, BadRequest, RegistrationError, TooLarge
+from easyjobs.hub.formats import FORMATS
 
 _decode = msgspec.json.Decoder().decode
 _HALF_PAIR = re.compile(rb"(?<!\\)(?:\\\\)*\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
@@ -27,7 +28,9 @@ class Checker:
         self._signature = signature
         try:
             # offline: a schema must not make the manager fetch what it refers to
-            self._validator = jsonschema_rs.validator_for(signature.schema(), offline=True)
+            self._validator = jsonschema_rs.validator_for(
+                signature.schema(), offline=True, validate_formats=True, formats=FORMATS
+            )
         except ValueError as error:
             raise RegistrationError(f"the parameters have no valid JSON Schema: {error}") from None
 

@@ -143,6 +143,11 @@ def test_events_are_found_in_a_file_or_module(folder: Path, source: str, target:
         ("x = 1\n", "told.py", "it has no on_task_ready"),
         (CLASS + CLASS.replace("Events", "More"), "told.py", "name one: told.py:Events, told.py:More"),
         (CLASS.replace("    def", "    def __init__(self, x): ...\n    def"), "told.py", "name an object of it"),
+        (
+            FUNCTION + "def on_task_failed(t): ...\n",
+            "told.py",
+            "on_task_failed, which nothing would call: is on_task_fail",
+        ),
     ],
 )
 def test_what_holds_no_events_is_refused(folder: Path, source: str, target: str, said: str) -> None:

@@ -138,3 +138,47 @@ def test_half_a_surrogate_pair_is_called_by_its_name(text: bytes, half: bool) ->
     with pytest.raises(BadRequest) as refused:
         parse(text, 64, "args")
     assert ("half a surrogate pair" in str(refused.value)) is half
+
+
+FORMATTED = Checker(
+    Signature(
+        parameters=tuple(
+            Parameter(name, {"anyOf": [{"type": "string", "format": format}, {"type": "null"}]}, required=False)
+            for name, format in [
+                *(("day", "date"), ("moment", "date-time"), ("hour", "time"), ("id", "uuid"), ("price", "decimal")),
+                *(("span", "duration"), ("mail", "email"), ("own", "of our house")),
+            ]
+        )
+    )
+)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b'{"day":"2026-02-28","moment":"2026-02-28T10:00:00Z","hour":"10:00:00","price":"1.50","id":null}',
+        b'{"moment":"2026-02-28 10:00:00","id":"01a1fef6-034c-7a22-84a6-90cb13c0bcd4","hour":"10:00"}',
+        b'{"day":"2026-02-28T00:00:00","moment":"2026-02-28","id":"{01a1fef6-034c-7a22-84a6-90cb13c0bcd4}"}',
+        b'{"moment":"1700000000","day":"1700000000.0"}',  # as models of pydantic read them
+        b'{"span":"x","mail":"x","own":"x"}',  # annotations, to JSON Schema
+    ],
+)
+def test_text_that_some_reading_makes_a_value_of_passes(given: bytes) -> None:
+    FORMATTED.check(b"[]", given, size=1000, depth=8)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "format"),
+    [
+        ("day", "x", "date"),
+        ("day", "2026-02-30", "date"),
+        ("moment", "tomorrow", "date-time"),
+        ("hour", "25:00:00", "time"),
+        ("id", "01a1fef6", "uuid"),
+        ("price", "much", "decimal"),
+    ],
+)
+def test_text_that_no_reading_makes_a_value_of_is_refused_at_the_door(name: str, text: str, format: str) -> None:
+    with pytest.raises(ArgumentsRefused) as refused:
+        FORMATTED.check(b"[]", f'{{"{name}":"{text}"}}'.encode(), size=1000, depth=8)
+    assert refused.value.errors == [{"loc": ["kwargs", name], "message": f'"{text}" is not a "{format}"'}]
