@@ -85,9 +85,7 @@ class Job(msgspec.Struct):
     crashed_at: str | None = None  # JSON list of the times of its crashes, as far as they count
     turn: Turn | None = None  # what comes before it may be claimed
     node: str | None = None  # its name in the graph of the run that it is part of
-    late_at: float | None = (
-        None  # if it has not begun by then, somebody is told; negative: that was done; None: nobody is
-    )
+    late_at: float | None = None  # not begun by then, it is late, and somebody is told; negative: that was done
 
     @property
     def lane(self) -> Lane:
