@@ -37,6 +37,9 @@ class Desk(Protocol):
     def heard(self, connection: Connection, message: FromPeer) -> None:
         """Act on one message; never waits. Raises ProtocolError to close the connection."""
 
+    def now(self) -> float:
+        """The store's time."""
+
     def left(self, connection: Connection) -> None:
         """The connection is over; called once."""
 
@@ -47,7 +50,7 @@ class Desk(Protocol):
 class Connection:
     """One socket. The owner of the transport calls `receive` for each frame and `lost` once when it is gone.
 
-    `attempt` is the one that a child process speaks for, and about which alone it may.
+    `attempt` is the one that a child process speaks for, and about which alone it may. `opened_at`: by the store.
     """
 
     def __init__(
@@ -74,7 +77,7 @@ class Connection:
             send=settings.send,
             outbox=settings.outbox,
         )
-        self._opened_at = clock.monotonic()
+        self.opened_at = desk.now()
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
         self._open = True
@@ -91,11 +94,6 @@ class Connection:
     def role(self) -> Role | None:
         """What the peer is, once it said hello."""
         return self._side.role
-
-    @property
-    def age(self) -> float:
-        """Seconds since it was opened."""
-        return self._clock.monotonic() - self._opened_at
 
     def closed(self) -> bool:
         """Whether it can say nothing any more."""

@@ -126,6 +126,10 @@ class Desk:
                 return
         self._acts[type(message)](connection, message)
 
+    def now(self) -> float:
+        """The store's time."""
+        return self._store.now()
+
     def left(self, connection: Connection) -> None:
         """A connection is over: its session has a little time to come back, its waits are forgotten."""
         self.connections.pop(connection, None)

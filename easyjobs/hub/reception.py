@@ -72,7 +72,7 @@ class Reception:
         :raises ProtocolError: this one is the older: a hello may arrive after its speaker has left the connection.
         :raises ProtocolError, RegistrationError: a task that it offers cannot be.
         """
-        opened_at = self._store.now() - connection.age
+        opened_at = connection.opened_at
         known = self._roster.of_worker(hello.worker_id) or await self._elsewhere(hello.worker_id)
         self._refuse_late(hello, opened_at, known)
         came_back = known is not None and known.row.id == hello.session
