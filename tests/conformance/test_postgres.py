@@ -22,7 +22,7 @@ class TestPostgresStore(StoreConformance):
     @pytest.fixture
     def stories(self, seeds: int) -> settings:
         """Fewer than elsewhere: each takes a second."""
-        return so_many(max(15, seeds // 20))
+        return so_many(max(15, seeds // 50))
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,9 @@ def ask(operation: Any, mode: GenerationMode, aim: Aim, times: int) -> int:
     @given(case=operation.as_strategy(generation_mode=mode))
     def asking(case: Case) -> None:
         answer = aim.at(case).call(headers=BEARER)
-        case.validate_response(answer, checks=CHECKS)
+        # the page calls a stream text, of which it is checked event by event whether each is one
+        text = answer.headers.get("content-type", [""])[0].startswith("text/event-stream")
+        case.validate_response(answer, checks=[c for c in CHECKS if not text or c is not response_schema_conformance])
         answers.append(answer.status_code)
 
     try:
