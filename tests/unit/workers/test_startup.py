@@ -66,11 +66,14 @@ async def test_an_application_with_its_own_lifespan_is_told_how() -> None:
         pass
 
 
-def test_a_worker_without_a_secret_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_without_a_secret_may_be_made_and_is_refused_at_its_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("EASYJOBS_SECRET", raising=False)
     monkeypatch.delenv("EASYJOBS_MANAGER_SECRET", raising=False)
+    worker = EasyJobsWorker("Q")
     with pytest.raises(ConfigurationError, match="EASYJOBS_MANAGER_SECRET"):
-        EasyJobsWorker("Q")
+        await worker.start()
     monkeypatch.setenv("EASYJOBS_SECRET", "s")
     assert EasyJobsWorker("Q", manager_host="::1", manager_port=9).settings.manager_port == 9
 
