@@ -86,7 +86,7 @@ class WorkerSide(Peer):
         self._logs_due: dict[str, None] = {}
         self._last_logs: dict[str, tuple[AttemptLog, int]] = {}  # of outcomes not acknowledged; with the bytes it had
         self._progress: dict[str, Progress] = {}
-        self._later: list[TaskSpec] = []
+        self._untold: list[TaskSpec] = []  # tasks that came after the greeting, or had no room in it
         self._wish: bool | None = None  # to be paused or not, until the manager has answered
         self.dropped = 0
         """How many outcomes came from attempts that were not this worker's any more."""
@@ -107,8 +107,8 @@ class WorkerSide(Peer):
         """Offer these tasks, from now on and in every greeting. May be called again with the same."""
         for spec in specs:
             self._tasks[spec.queue, spec.name] = spec
-            if self._state == "here":
-                self._add_task(spec)
+            if self._state != "away":
+                self._untold.append(spec)
 
     def offer(self, slots: int, parked: int) -> None:
         """There are so many slots, and so many held attempts have given theirs away. Told when it changed."""
@@ -206,10 +206,10 @@ class WorkerSide(Peer):
             else:
                 held.append(Held(outcome.job, outcome.attempt, outcome.token))
         tasks: list[TaskSpec] = []
-        self._later = []
+        self._untold = []
         for spec in self._tasks.values():
             room -= size_of_task(spec)
-            (tasks if room >= 0 else self._later).append(spec)
+            (tasks if room >= 0 else self._untold).append(spec)
         self._told = (0, 0 if self._full else self._slots)
         self._in_hello = [h.job for h in held]
         self._who = msgspec.structs.replace(self._who, number=self._who.number + 1)
@@ -227,6 +227,10 @@ class WorkerSide(Peer):
 
     def _gather(self) -> None:
         box = self._outbox
+        if self._untold:
+            box.tasks.extend(self._untold)
+            box.size += sum(map(size_of_task, self._untold))
+            self._untold = []
         # a heartbeat that was put there before they came would be heard after this, and say that they are not in hand
         if self._confirming and not box.others:
             for job in self._fresh:
@@ -356,8 +360,6 @@ class WorkerSide(Peer):
     def _welcome(self, welcome: Welcome, now: float, orders: list[FromManager]) -> None:
         super()._welcome(welcome, now, orders)
         self._who = msgspec.structs.replace(self._who, session=welcome.session)
-        for spec in self._later:
-            self._add_task(spec)
         if self._wish is not None:
             self._say(Toggle(self._wish))
         verdicts = {(v.job, v.attempt): v.verdict for v in welcome.verdicts}
@@ -375,10 +377,6 @@ class WorkerSide(Peer):
                 lost.append(Held(job, mine.attempt, mine.token))
         self._in_hello = []
         self._withdraw(lost, orders)
-
-    def _add_task(self, spec: TaskSpec) -> None:
-        self._outbox.tasks.append(spec)
-        self._outbox.size += size_of_task(spec)
 
     def _end_log(self, job: str) -> None:
         book = self._logs.pop(job, None)

@@ -116,7 +116,7 @@ class Engine:
             nursery=self.nursery,
             changed=self._changed,
         )
-        self.calls = Calls(self._side, self.line, caller, clock=clock, ids=ids, patience=None)
+        self._calls = Calls(self._side, self.line, caller, clock=clock, ids=ids, patience=None)
         self._children = Children(
             Home(
                 reach.address,
@@ -154,6 +154,12 @@ class Engine:
             else None
         )
 
+    @property
+    def calls(self) -> Calls:
+        """Where to ask the manager; it hears before of all tasks that were declared, for one may be meant."""
+        self._register()
+        return self._calls
+
     def start(self) -> None:
         """Connect in the background and take jobs from then on. Once."""
         CaptureHandler.install()
@@ -171,6 +177,8 @@ class Engine:
             self.loop.call_soon_threadsafe(self._register)
 
     def _register(self) -> None:
+        if not self._registering:
+            return
         self._registering = False
         self._side.register(self._registry.specs())
         self.line.wake()
@@ -200,7 +208,7 @@ class Engine:
             log.warning("worker %s: %d outcomes were not acknowledged", self.name, self._side.unacked)
         else:
             self._side.goodbye()
-        self.calls.close()
+        self._calls.close()
         await self.line.close()
         self._answer(ConnectionLost(f"worker {self.name} has ended"))
         await self._executor.close()
@@ -229,7 +237,7 @@ class Engine:
         for order in orders:
             if isinstance(order, Assign):
                 self.runner.begin(order.jobs)
-            elif self.calls.heard(order):
+            elif self._calls.heard(order):
                 continue
             elif isinstance(order, Cancel):
                 self.runner.cancel(order.jobs)
@@ -259,7 +267,7 @@ class Engine:
                 wish.set_exception(error)
 
     def _changed(self, up: bool) -> None:
-        self.calls.line_changed(up)
+        self._calls.line_changed(up)
         if self.line.over:
             self.runner.withdraw(self._side.named())
             self._answer(ConnectionLost(f"worker {self.name}: {self.line.reason}"))

@@ -333,6 +333,19 @@ def test_tasks_are_named_in_the_greeting_and_registered_later(worker: WorkerSide
     assert talk.connect().tasks == [one, two]
 
 
+def test_tasks_that_come_while_the_greeting_is_not_answered_are_told_with_what_is_said_next(
+    worker: WorkerSide, talk: Conversation
+) -> None:
+    one, two = TaskSpec("q", "one", Signature()), TaskSpec("q", "two", Signature())
+    worker.register([one])
+    assert talk.greet().tasks == [one]
+    worker.register([two])
+    worker.submit([Submission("j", "q", "two")])
+    assert talk.hear() == []
+    talk.say(Welcome("session", 1, Limits()))
+    assert kinds(talk.hear()) == ["Register", "Submit"]
+
+
 def test_tasks_that_do_not_fit_into_the_greeting_follow_it(worker: WorkerSide, talk: Conversation) -> None:
     specs = [TaskSpec("q", f"t{n}", Signature(), doc="d" * 1000) for n in range(20)]
     talk.connect(limits=Limits(frame=10_000))
