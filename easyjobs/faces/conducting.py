@@ -87,18 +87,18 @@ class Conductor:
         pause = 0.0
         while True:
             run, nodes = await self._look(id, pause)
-            scripts = self._scripts(nodes)
+            scripts = self._scripts(nodes, run["finished_at"] is not None)
             await self._tell(nodes, scripts)
             show(run, scripts)
             if run["finished_at"] is not None:
                 return run, await self._with_last_words(scripts)
             pause = max(EVERY, len(nodes) * A_NODE)
 
-    def _scripts(self, nodes: Sequence[Json]) -> list[Progress]:
+    def _scripts(self, nodes: Sequence[Json], over: bool) -> list[Progress]:
         by_name = {node["name"]: node for node in nodes}
-        return [self._script(at, path, by_name) for at, path in self.order.plan.scripts()]
+        return [self._script(at, path, by_name, over) for at, path in self.order.plan.scripts()]
 
-    def _script(self, at: At, path: str, nodes: dict[str, Json]) -> Progress:
+    def _script(self, at: At, path: str, nodes: dict[str, Json], over: bool) -> Progress:
         name = self._names[at]
         own = nodes.get(name)
         if own is None:
@@ -113,7 +113,8 @@ class Conductor:
         elif last["state"] in FINAL:
             state = last["state"]
         elif state in FINAL:
-            state = "running"  # `on_task_complete` of it is
+            # `on_task_complete` of it is running; or, where the run is over, never came to be
+            state = last["state"] if over else "running"
         begun = [part["started_at"] for part in parts.values() if part["started_at"]]
         ended = [part["finished_at"] for part in parts.values() if part["finished_at"]] if state in FINAL else []
         said = own["progress"] or {}

@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from easyjobs.core.groups import progress_of
 from easyjobs.core.job import Job
 from easyjobs.core.picture import Seen
 from easyjobs.core.states import FINAL, State
@@ -109,9 +110,10 @@ class Runs:
         ids = [node_id(id, node.name) for node in nodes]
         rows = {**ended, **await self._store.jobs([id for id in ids if id not in ended], bare=True)}
         views = []
-        for node, of_node in zip(nodes, ids, strict=True):
+        made = progress_of(run).upto
+        for index, (node, of_node) in enumerate(zip(nodes, ids, strict=True), start):
             job = rows.get(of_node)
-            views.append(NodeView(node, job, removed=job is None and _is_whole(run)))
+            views.append(NodeView(node, job, removed=job is None and index < made))
         following = start + limit
         return views, following if following < len(graph.nodes) else None
 
@@ -119,10 +121,9 @@ class Runs:
         """How the nodes of a run are, by name: of the first `MOST_DRAWN`."""
         states: dict[str, Seen] = {}
         nodes = graph.nodes[:MOST_DRAWN]
+        states.update(dict.fromkeys((node.name for node in nodes[: progress_of(run).upto]), "removed"))
         for start in range(0, len(nodes), PAGE):
             ids = {node_id(run.id, node.name): node.name for node in nodes[start : start + PAGE]}
-            if _is_whole(run):
-                states.update(dict.fromkeys(ids.values(), "removed"))
             states.update((ids[id], row.state) for id, row in (await self._store.jobs(list(ids), bare=True)).items())
         return states
 
@@ -172,11 +173,6 @@ class Runs:
             graph = self.graph(job)
             views.append(RunView(job, _state(job), counts.get(job.id, {}), None if graph is None else len(graph.nodes)))
         return views
-
-
-def _is_whole(run: Job) -> bool:
-    """Whether the jobs of all of its nodes were made."""
-    return run.turn == "close"
 
 
 def _state(job: Job) -> RunState:

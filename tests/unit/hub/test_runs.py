@@ -308,6 +308,37 @@ async def test_who_waits_for_a_long_run_does_not_begin_when_that_is_whole(house:
 
 
 @story
+async def test_a_run_that_is_cancelled_between_two_pages_shows_what_was_never_made_as_planned(house: House) -> None:
+    await house.open()
+    commit = house.store.commit
+
+    async def cancelled_between(units: Sequence[Unit], claim: Claim | None = None) -> Committed:
+        committed = await commit(units, claim)
+        inserted = [write.job for unit in units for write in unit.writes if isinstance(write, Insert)]
+        if len(inserted) == PAGE:
+            house.hub.committer.add(Word(inserted[0].run or "", CancelRequested("me")))
+        return committed
+
+    house.store.commit = cancelled_between  # type: ignore[method-assign]
+    await worker(house, ADD, flow(*(Node(f"n{i}", "add") for i in range(PAGE + 2))))
+    run = await house.submit("flow")
+    await house.settle(1.0)
+    assert (await house.row(run.id)).state == "cancelled"
+    await house.hub.delete(node_id(run.id, "n0"))
+    seen, _ = await house.hub.runs.nodes(run.id, 0, 2 * PAGE)
+    assert [view.node.name for view in seen if view.removed] == ["n0"]
+    assert {view.node.name for view in seen if view.job is None} == {"n0", f"n{PAGE}", f"n{PAGE + 1}"}
+    (later, *_), _ = await house.hub.runs.nodes(run.id, PAGE, 1)
+    assert not later.removed
+    row = await house.row(run.id)
+    graph = house.hub.runs.graph(row)
+    assert graph is not None
+    states = await house.hub.runs.states(row, graph)
+    assert (states["n0"], states["n1"]) == ("removed", "cancelled")
+    assert f"n{PAGE}" not in states
+
+
+@story
 async def test_a_node_whose_page_comes_after_the_bad_end_of_what_it_waits_for_is_skipped(house: House) -> None:
     await house.open()
     fan = [Node(f"n{i}", "add") for i in range(PAGE)]
