@@ -62,9 +62,16 @@ class Play:
     async def served(self, **client: Any) -> AsyncIterator[httpx.AsyncClient]:
         """The application while it lives, and a client of it that knows the secret."""
         async with self.manager.lifespan(self.app), self.client(**client) as http:
-            await self.manager.submit([])  # the embedded worker has registered its tasks by then
-            await until(lambda: len(self.manager.hub.catalog.entries) >= 5)
+            await self.has_its_worker()
             yield http
+
+    async def has_its_worker(self) -> None:
+        """Wait until the embedded worker may be given jobs: it connects once the application runs."""
+
+        async def is_live() -> bool:
+            return any(worker.state == "live" for worker in await self.manager.hub.queries.workers())
+
+        await until(is_live)
 
     @property
     def site(self) -> Site:

@@ -29,7 +29,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 async def command(play: Play) -> AsyncIterator[Command]:
     """Runs `easyjobs …` with a manager, and expects it to end with `code`."""
     async with on_a_socket(play.app) as address:
-        await until(lambda: len(play.manager.hub.catalog.entries) >= 5)
+        await play.has_its_worker()
 
         async def run(*words: str, code: int = 0) -> Result:
             group = 1 if words[0] == "jobs" else len(words)
